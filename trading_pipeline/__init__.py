@@ -1,0 +1,1 @@
+"""A daily equity trading platform run and watched from Dagster."""

@@ -1,0 +1,1 @@
+"""Act: one verb a file; gather, call the core, apply."""
