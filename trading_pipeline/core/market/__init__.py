@@ -1,0 +1,1 @@
+"""Sessions, corporate actions, data quality, freshness and the universe."""

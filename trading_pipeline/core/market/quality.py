@@ -1,0 +1,202 @@
+"""The quality gate: raw bars are either clean or set aside with named reasons, none is lost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field
+
+from trading_pipeline.core.market.calendar import FIRST_SESSION, LAST_SESSION, sessions_between
+from trading_pipeline.core.market.checks import CheckOutcome, listed
+from trading_pipeline.core.market.corporate_actions import (
+    Convention,
+    action_factors,
+    require_columns,
+)
+
+BAR = ("symbol", "session", "open", "high", "low", "close", "volume", "vwap")
+"""The columns of a clean bar; a quarantined one has `reason` as well."""
+
+_NUMBERS = BAR[2:]
+_FAULTS = (
+    "missing_value",
+    "non_positive_price",
+    "negative_volume",
+    "high_below_low",
+    "open_close_outside_range",
+    "duplicate",
+    "not_a_session",
+)
+_ROUNDING = 1e-6
+
+
+class QualityRules(BaseModel):
+    """What a bar, and a session's bars together, must satisfy."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_move: float = Field(
+        default=0.30,
+        ge=0.01,
+        le=1,
+        description="largest move of the adjusted close between sessions that needs no second one",
+    )
+    min_coverage: float = Field(
+        default=0.9, ge=0, le=1, description="smallest share of expected symbols with a clean bar"
+    )
+    max_quarantined_share: float = Field(
+        default=0.5, ge=0, le=1, description="largest share of a session's bars set aside"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Gated:
+    """Bars parted by the gate; together they are the bars that went in.
+
+    clean: symbol, session, open, high, low, close, volume, vwap (raw, as delivered);
+    quarantined: the same and `reason`. Both are sorted by session and symbol.
+    """
+
+    clean: pl.DataFrame
+    quarantined: pl.DataFrame
+
+
+def gate(
+    bars: pl.DataFrame, actions: pl.DataFrame, rules: QualityRules, *, convention: Convention
+) -> Gated:
+    """Part raw bars into clean and quarantined; a verdict never depends on later sessions.
+
+    Bars are judged one by one first: missing_value, non_positive_price, negative_volume,
+    high_below_low, open_close_outside_range, not_a_session, and duplicate, which spares one of
+    several equal copies and none of copies that differ. Of those left, a bar is an outlier when its
+    adjusted close moves more than `max_move` against both of the two before it (against one, where
+    there is only one; the first never is): the bar after a bad tick stays, and a new level counts
+    from its second session. An action excuses no move: what is left after adjusting counts.
+    """
+    require_columns(bars, BAR, "Bars")
+    judged = (
+        bars.select("symbol", "session", pl.col(_NUMBERS).cast(pl.Float64))
+        .sort("session", "symbol", maintain_order=True)
+        .with_columns(**_faults())
+        .with_columns(faulty=pl.any_horizontal(_FAULTS))
+    )
+    faulty = judged.filter("faulty").select(*BAR, _reason())
+    sound = judged.filter(~pl.col("faulty")).select(BAR)
+    moved = _moved(sound, actions, rules.max_move, convention)
+    outliers = moved.filter("beyond")
+    reasons = [f"outlier_daily_return_{move:.2f}" for move in outliers["move"]]
+    aside = outliers.select(*BAR, pl.Series("reason", reasons, dtype=pl.String))
+    return Gated(
+        clean=moved.filter(~pl.col("beyond")).select(BAR),
+        quarantined=pl.concat([faulty, aside]).sort("session", "symbol", maintain_order=True),
+    )
+
+
+def check_session(
+    session: date, gated: Gated, expected: Sequence[str], rules: QualityRules
+) -> list[CheckOutcome]:
+    """The blocking checks `coverage` and `quarantine` of a session's bars.
+
+    `expected` are the symbols that should have a bar; numbers are shares and counts.
+    """
+    clean = gated.clean.filter(pl.col("session") == session)
+    aside = gated.quarantined.filter(pl.col("session") == session)
+    return [
+        _coverage(session, set(clean["symbol"]), sorted(set(expected)), rules.min_coverage),
+        _quarantine(session, clean.height, aside, rules.max_quarantined_share),
+    ]
+
+
+def _faults() -> dict[str, pl.Expr]:
+    """What can be wrong with a bar taken by itself: a boolean column a fault, never null."""
+    opening, high, low, close, volume, vwap = (_finite(name) for name in _NUMBERS)
+    lowest, highest = pl.min_horizontal(opening, close), pl.max_horizontal(opening, close)
+    sessions = sessions_between(FIRST_SESSION, LAST_SESSION)
+    faults = (
+        pl.any_horizontal(value.is_null() for value in (opening, high, low, close, volume)),
+        pl.any_horizontal(price <= 0 for price in (opening, high, low, close, vwap)),
+        volume < 0,
+        high < low,
+        (highest > high * (1 + _ROUNDING)) | (lowest < low * (1 - _ROUNDING)),
+        _superfluous(),
+        ~pl.col("session").is_in(sessions),
+    )
+    named = zip(_FAULTS, faults, strict=True)
+    return {name: fault.fill_null(value=name == "not_a_session") for name, fault in named}
+
+
+def _reason() -> pl.Expr:
+    named = (pl.when(name).then(pl.lit(name)) for name in _FAULTS)
+    return pl.concat_str(named, separator="; ", ignore_nulls=True).alias("reason")
+
+
+def _finite(name: str) -> pl.Expr:
+    return pl.when(pl.col(name).is_finite()).then(pl.col(name))
+
+
+def _superfluous() -> pl.Expr:
+    """Copies behind the first of equal bars, and every bar of a session where copies differ."""
+    differing = pl.len().over("symbol", "session") != pl.len().over(BAR)
+    return ~pl.struct(BAR).is_first_distinct() | differing
+
+
+def _moved(
+    sound: pl.DataFrame, actions: pl.DataFrame, max_move: float, convention: Convention
+) -> pl.DataFrame:
+    """The sound bars with `move`, the size of the daily return, and whether it is `beyond`."""
+    close, step = pl.col("close"), pl.col("step")
+    one_ago, two_ago, step_ago = close.shift(1), close.shift(2), step.shift(1)
+    daily = (close * step / one_ago - 1).abs().over("symbol")
+    over_two = (close * step * step_ago / two_ago - 1).abs().over("symbol")
+    limit = max_move + 1e-9  # 130 / 100 − 1 is a little more than 0.3 in float64
+    beyond = (daily > limit) & (over_two > limit).fill_null(value=True)
+    steps = _steps(sound, actions, convention)
+    return (
+        sound.join(steps, on=["symbol", "session"], how="left", maintain_order="left")
+        .with_columns(step.fill_null(1.0))
+        .with_columns(move=daily, beyond=beyond.fill_null(value=False))
+    )
+
+
+def _steps(sound: pl.DataFrame, actions: pl.DataFrame, convention: Convention) -> pl.DataFrame:
+    """What a close is multiplied by to compare it with the one before, where that is not 1.
+
+    Only the actions between two neighboring bars enter, so no later action can change a verdict.
+    """
+    factors = action_factors(sound, actions, convention=convention).drop_nulls("session")
+    return factors.group_by("symbol", "session").agg(step=(1 / pl.col("price_factor")).product())
+
+
+def _coverage(
+    session: date, clean: set[str], expected: Sequence[str], least: float
+) -> CheckOutcome:
+    missing = [symbol for symbol in expected if symbol not in clean]
+    present = len(expected) - len(missing)
+    share = present / len(expected) if expected else 0.0
+    without = f" without: {listed(missing)};" if missing else ""
+    return CheckOutcome(
+        name="coverage",
+        passed=share >= least,
+        sentence=f"{session}: {present} of {len(expected)} expected symbols have a clean bar"
+        f" ({share:.0%});{without} at least {least:.0%} is expected.",
+        numbers={"coverage": share, "clean": float(present), "expected": float(len(expected))},
+    )
+
+
+def _quarantine(session: date, clean: int, aside: pl.DataFrame, most: float) -> CheckOutcome:
+    total = clean + aside.height
+    share = aside.height / total if total else 0.0
+    why = [f"{row['symbol']} ({row['reason']})" for row in aside.to_dicts()]
+    which = f" {listed(why)};" if why else ""
+    return CheckOutcome(
+        name="quarantine",
+        passed=share <= most,
+        sentence=f"{session}: {aside.height} of {total} bars were set aside ({share:.0%});{which}"
+        f" at most {most:.0%} is expected.",
+        numbers={
+            "quarantined_share": share,
+            "quarantined": float(aside.height),
+            "bars": float(total),
+        },
+    )
