@@ -1,0 +1,1 @@
+"""The book as the fold of ledger entries, and its P&L."""
