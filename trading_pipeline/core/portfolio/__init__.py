@@ -1,0 +1,1 @@
+"""Scores to target weights, target weights to planned orders."""

@@ -1,0 +1,199 @@
+"""From target weights to planned orders: the difference between what is wanted and what is held.
+
+The only place where float weights become Decimal.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import ROUND_DOWN, Decimal
+from enum import StrEnum
+from math import isfinite
+from typing import Final
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field
+
+from trading_pipeline.core.accounting.book import Book
+from trading_pipeline.core.execution.order import Order, Side, client_order_id
+from trading_pipeline.errors import MissingDataError, SchemaError
+
+CENT: Final = Decimal("0.01")
+
+
+class SizingRules(BaseModel):
+    """How many dollars a weight of one stands for, and the most that one position gets."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    capital: Decimal = Field(
+        default=Decimal(100_000), gt=0, description="dollars that a weight of 1 stands for"
+    )
+    max_position_size: Decimal = Field(
+        default=Decimal(20_000), gt=0, description="dollars a position gets at most"
+    )
+
+
+class SkipReason(StrEnum):
+    """Why a symbol of the plan gets no order."""
+
+    ZERO_WEIGHT = "zero_weight"
+    LESS_THAN_ONE_SHARE = "qty_less_than_one_share"
+    PRICE_UNAVAILABLE = "price_unavailable"
+    ON_TARGET = "on_target"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skip:
+    """A symbol that is wanted or held and gets no order."""
+
+    symbol: str
+    reason: SkipReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Orders in the order they are to be sent, and skips by symbol."""
+
+    orders: list[Order]
+    skips: list[Skip]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wish:
+    """One symbol's difference between what is held and what is wanted, in signed shares."""
+
+    symbol: str
+    weight: float
+    price: Decimal | None
+    held: Decimal
+    wanted: Decimal
+
+    @property
+    def legs(self) -> tuple[Decimal, ...]:
+        """Signed shares to trade, none without a price: crossing zero closes, then opens."""
+        if self.price is None:
+            return ()
+        if self.held * self.wanted < 0:
+            return -self.held, self.wanted
+        change = self.wanted - self.held
+        if self.wanted:
+            # a fraction of a share is traded only to be rid of it
+            change = change.to_integral_value(ROUND_DOWN)
+        return (change,) if change else ()
+
+    @property
+    def skip(self) -> SkipReason | None:
+        """Why there is nothing to trade, or None."""
+        if self.legs:
+            return None
+        if self.price is None and (self.weight or self.held):
+            return SkipReason.PRICE_UNAVAILABLE
+        if self.wanted:
+            return SkipReason.ON_TARGET
+        return SkipReason.LESS_THAN_ONE_SHARE if self.weight else SkipReason.ZERO_WEIGHT
+
+
+def plan(
+    targets: pl.DataFrame,
+    book: Book,
+    marks: Mapping[str, Decimal],
+    *,
+    session: date,
+    strategy: str,
+    rules: SizingRules,
+) -> Plan:
+    """Return the orders that lead from the book to the targets of `session`, sells before buys.
+
+    A target is min(|weight|·capital, max_position_size) dollars, in whole shares at the mark,
+    rounded toward zero. Positions that are no target are closed. Crossing zero is two orders: leg 1
+    closes, leg 2 opens. On each side, orders that shrink a position go first, then by symbol; the
+    order of the rows of `targets` never matters. Orders still open at the broker belong into `book`
+    (see `accounting.book.expect`). Targets of another session or strategy, a weight that is not
+    finite or a symbol twice raise SchemaError; no targets at all raise MissingDataError, because an
+    empty table must not close every position.
+    """
+    weights = _weights(targets, session=session, strategy=strategy)
+    held = {p.symbol for p in book.positions.values() if p.quantity}
+    wishes = [
+        _wish(symbol, weights.get(symbol, 0.0), book, marks.get(symbol), rules=rules)
+        for symbol in sorted(held.union(weights))
+    ]
+    orders = [
+        (order.side is Side.BUY, opens, order)
+        for wish in wishes
+        for opens, order in _orders(wish, session=session, strategy=strategy)
+    ]
+    orders.sort(key=lambda row: row[:2])
+    return Plan(
+        orders=[replace(row[2], sequence=place) for place, row in enumerate(orders, start=1)],
+        skips=[Skip(symbol=wish.symbol, reason=wish.skip) for wish in wishes if wish.skip],
+    )
+
+
+def _weights(targets: pl.DataFrame, *, session: date, strategy: str) -> dict[str, float]:
+    """Return weight by symbol, having made sure that these are the session's own targets."""
+    if targets.is_empty():
+        raise MissingDataError(f"{strategy} has no target weights of {session}: nothing to plan.")
+    weights: dict[str, float] = {}
+    rows = targets.select("symbol", "session", "strategy", "target_weight").iter_rows()
+    for symbol, of_session, of_strategy, weight in rows:
+        if (of_session, of_strategy) != (session, strategy):
+            raise SchemaError(
+                f"The targets hold {of_strategy} of {of_session} for {symbol}: "
+                f"expected {strategy} of {session} only."
+            )
+        if symbol in weights or weight is None or not isfinite(weight):
+            raise SchemaError(
+                f"The target weight of {symbol} in {session} is {weight}: "
+                "expected one finite number a symbol."
+            )
+        weights[symbol] = weight
+    return weights
+
+
+def _wish(
+    symbol: str, weight: float, book: Book, price: Decimal | None, *, rules: SizingRules
+) -> _Wish:
+    if price is not None and not (price.is_finite() and price > 0):
+        price = None
+    return _Wish(
+        symbol=symbol,
+        weight=weight,
+        price=price,
+        held=book.quantity(symbol),
+        wanted=_shares(weight, price, rules) if price else Decimal(0),
+    )
+
+
+def _shares(weight: float, price: Decimal, rules: SizingRules) -> Decimal:
+    """Return whole signed shares, rounded toward zero."""
+    exact = Decimal(repr(weight))
+    dollars = min(abs(exact) * rules.capital, rules.max_position_size)
+    # to the cent first: 1/3 of 30 000 as a float is a hair less than 10 000
+    return (dollars.quantize(CENT) // price).copy_sign(exact)
+
+
+def _orders(wish: _Wish, *, session: date, strategy: str) -> Iterator[tuple[bool, Order]]:
+    """Yield each leg's order, and whether it makes the position larger."""
+    if wish.price is None:
+        return
+    for leg, quantity in enumerate(wish.legs, start=1):
+        side = Side.BUY if quantity > 0 else Side.SELL
+        opens = leg == 2 or wish.held * quantity >= 0
+        yield (
+            opens,
+            Order(
+                client_order_id=client_order_id(
+                    strategy, session, symbol=wish.symbol, side=side, leg=leg
+                ),
+                strategy=strategy,
+                session=session,
+                sequence=0,
+                symbol=wish.symbol,
+                side=side,
+                quantity=abs(quantity),
+                reference_price=wish.price,
+                target_weight=wish.weight,
+            ),
+        )

@@ -1,0 +1,25 @@
+"""The baseline strategy: believe the model, in units that compare across sessions."""
+
+from typing import Final
+
+import polars as pl
+
+from trading_pipeline.core.features.normalize import zscore
+
+SCALE: Final = 0.02
+"""The spread of scores: one standard deviation of a session's predictions is a score of 0.02."""
+
+
+def score(
+    features: pl.DataFrame,  # noqa: ARG001  # every strategy is given them; this one asks the model
+    predictions: pl.DataFrame,
+) -> pl.DataFrame:
+    """Return (prediction − mean) / deviation · 0.02 over each session's universe.
+
+    Where the predictions of a session do not differ, or there is one only, they are centered and
+    no more. Symbols keep the order the model gives them; one without a finite prediction has no
+    score. Columns: symbol, session, score, sorted by session and symbol.
+    """
+    # sorted first: the last digit of a mean depends on the order in which it is summed
+    known = predictions.filter(pl.col("prediction").is_finite()).sort("session", "symbol")
+    return known.select("symbol", "session", score=zscore("prediction") * SCALE)
