@@ -6,7 +6,7 @@ is aware UTC.
 """
 
 from datetime import date
-from typing import cast
+from typing import Annotated, cast
 
 import pandera.polars as pa
 import polars as pl
@@ -14,6 +14,9 @@ from pandera.api.dataframe.model_config import BaseConfig
 from pandera.errors import SchemaErrors
 
 from trading_pipeline.errors import SchemaError
+
+
+UtcTime = Annotated[pl.Datetime, "us", "UTC"]
 
 
 class Table(pa.DataFrameModel):
@@ -39,7 +42,7 @@ class RawBars(Table):
     volume: float = pa.Field(nullable=True)
     vwap: float = pa.Field(nullable=True)
     vendor: str
-    known_at: pl.Datetime = pa.Field(dtype_kwargs={"time_unit": "us", "time_zone": "UTC"})
+    known_at: UtcTime
 
 
 class CorporateActions(Table):
@@ -54,11 +57,11 @@ class CorporateActions(Table):
     split_ratio: float = pa.Field(gt=0)
     dividend: float = pa.Field(ge=0)
     vendor: str
-    known_at: pl.Datetime = pa.Field(dtype_kwargs={"time_unit": "us", "time_zone": "UTC"})
+    known_at: UtcTime
 
 
 class CleanBars(Table):
-    """Raw bars that passed the quality gate, unadjusted; adjust them as of the session that reads them."""
+    """Raw bars that passed the quality gate, unadjusted: adjust them as of the session that reads."""
 
     open: float = pa.Field(gt=0)
     high: float = pa.Field(gt=0)

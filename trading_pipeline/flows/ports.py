@@ -1,15 +1,14 @@
 """The two seams with several implementations: a vendor of market data, and a broker."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import date
-from decimal import Decimal
 from typing import Protocol
 
 import polars as pl
 
 from trading_pipeline.core.accounting.book import CashEntry
-from trading_pipeline.core.execution.order import Fill, Order, OrderState
+from trading_pipeline.core.execution.account import Account, BrokerOrder, MarketSession
+from trading_pipeline.core.execution.order import Fill, Order
 
 
 class MarketData(Protocol):
@@ -31,8 +30,9 @@ class MarketData(Protocol):
     def bars(self, symbols: Sequence[str], first: date, last: date) -> pl.DataFrame:
         """Raw bars of the sessions first…last, both included.
 
-        Columns: symbol, session, open, high, low, close, volume, vwap (as in RawBars, without vendor and known_at),
-        sorted by session and symbol. A symbol without bars in the range is simply absent.
+        Columns: symbol, session, open, high, low, close, volume, vwap (as in RawBars, without
+        vendor and known_at), sorted by session and symbol. A symbol without bars in the range is
+        simply absent.
         """
         ...
 
@@ -42,37 +42,6 @@ class MarketData(Protocol):
         Columns: symbol, ex_date, kind, split_ratio, dividend (as in CorporateActions).
         """
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BrokerOrder:
-    """An order as the broker knows it; quantities are cumulative."""
-
-    client_order_id: str
-    broker_order_id: str
-    state: OrderState
-    filled_quantity: Decimal = Decimal(0)
-    average_fill_price: Decimal | None = None
-    reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """The broker's own books: cash in dollars and signed shares of every position that is not flat."""
-
-    cash: Decimal
-    positions: Mapping[str, Decimal]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MarketSession:
-    """What a session brought: raw opening and closing prices and the corporate actions going ex."""
-
-    session: date
-    opens: Mapping[str, Decimal]
-    closes: Mapping[str, Decimal]
-    splits: Mapping[str, Decimal]
-    dividends: Mapping[str, Decimal]
 
 
 class Broker(Protocol):
@@ -86,7 +55,8 @@ class Broker(Protocol):
     def submit(self, order: Order) -> BrokerOrder:
         """Send an order once; raise TransientError when the answer is lost.
 
-        A refusal is a BrokerOrder in state REJECTED with a reason. An id it has seen before raises RejectedError.
+        A refusal is a BrokerOrder in state REJECTED with a reason. An id it has seen before raises
+        RejectedError.
         """
         ...
 
