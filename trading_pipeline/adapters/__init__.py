@@ -1,0 +1,1 @@
+"""Touch the world: one outside thing each; none knows another."""

@@ -1,0 +1,130 @@
+"""Fixtures shared by all tests; a server starts when the first test of a worker asks for it."""
+
+import itertools
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import settings
+
+from trading_pipeline_tests.servers import Postgres, Valkey
+
+if TYPE_CHECKING:
+    from trading_pipeline.adapters.ledger import Ledger
+
+# Machines of very different speed run the suite: no verdict by the clock.
+settings.register_profile("trading_pipeline", deadline=None)
+settings.load_profile("trading_pipeline")
+
+_numbers = itertools.count(1)
+
+EMPTY_LEDGER = """
+SET session_replication_role = replica;  -- no triggers: the ledger's rows cannot be deleted else
+DELETE FROM order_events; DELETE FROM orders; DELETE FROM skips; DELETE FROM decisions;
+DELETE FROM fills; DELETE FROM cash_entries; DELETE FROM settlements; DELETE FROM runs;
+DELETE FROM snapshot_positions; DELETE FROM snapshots; DELETE FROM halts WHERE id > 1;
+"""
+"""Back to what the migrations left: one row, that trading is allowed."""
+
+
+def pytest_configure() -> None:
+    """Forget the settings of whoever runs the tests; the ones that a test wants it sets itself."""
+    for name in [name for name in os.environ if name.startswith(("TP_", "DAGSTER_"))]:
+        del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of shared real price files; tests that need it are skipped where it is absent."""
+    folder = Path(__file__).resolve().parents[1] / "../shared/data"
+    if not folder.is_dir():
+        pytest.skip("the shared data folder is not next to this repository")
+    return folder.resolve()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    """A PostgreSQL server; tests want `postgres_url` rather."""
+    server = Postgres()
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: Postgres) -> Iterator[str]:
+    """The URL of an empty PostgreSQL database of this test's own."""
+    name = f"test_{next(_numbers)}"
+    postgres_server.execute(f"CREATE DATABASE {name}")
+    yield postgres_server.url(name)
+    postgres_server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Valkey]:
+    """A Valkey server; tests want `redis_url` rather."""
+    server = Valkey()
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def redis_url(redis_server: Valkey) -> str:
+    """The URL of an empty Redis."""
+    redis_server.flush()
+    return redis_server.url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a migrated, empty ledger: a test that uses it runs once a database.
+
+    On PostgreSQL the tests of a worker share one database, so a test that changes the schema itself
+    makes its own by `postgres_url`.
+    """
+    if request.param == "sqlite":
+        path = tmp_path / "ledger.db"
+        shutil.copyfile(request.getfixturevalue("_sqlite_ledger"), path)
+        return f"sqlite:///{path}"
+    url: str = request.getfixturevalue("_postgres_ledger")
+    server: Postgres = request.getfixturevalue("postgres_server")
+    server.execute(EMPTY_LEDGER, "ledger")
+    return url
+
+
+@pytest.fixture
+def ledger(ledger_url: str) -> Iterator["Ledger"]:
+    """A migrated, empty ledger: a test that uses it runs on SQLite and on PostgreSQL."""
+    from trading_pipeline.adapters.ledger import Ledger  # noqa: PLC0415 - heavy: on first use
+
+    opened = Ledger(ledger_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def _sqlite_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("ledger") / "template.db"
+    _migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def _postgres_ledger(postgres_server: Postgres) -> str:
+    postgres_server.execute("CREATE DATABASE ledger")
+    _migrate(postgres_server.url("ledger"))
+    return postgres_server.url("ledger")
+
+
+def _migrate(url: str) -> None:
+    from trading_pipeline.adapters.ledger import Ledger  # noqa: PLC0415 - heavy: on first use
+
+    made = Ledger(url)
+    made.create()
+    made.close()
