@@ -1,0 +1,1 @@
+"""Alpha158 and what it is made of: operators, labels, normalisation."""
