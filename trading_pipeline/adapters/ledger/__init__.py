@@ -1,0 +1,5 @@
+"""The ledger of trading: append-only tables on SQLite or PostgreSQL."""
+
+from trading_pipeline.adapters.ledger.ledger import Appended, Ledger, Run, Standing
+
+__all__ = ["Appended", "Ledger", "Run", "Standing"]

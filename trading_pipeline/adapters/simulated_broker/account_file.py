@@ -1,0 +1,176 @@
+"""The account's file: its tables, how it is opened, and how rows become values."""
+
+import sqlite3
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Final
+
+from trading_pipeline.core.accounting.book import CashEntry, EntryKind
+from trading_pipeline.core.execution.account import BrokerOrder
+from trading_pipeline.core.execution.order import Fill, Order, OrderState, Side
+from trading_pipeline.core.market.calendar import FIRST_SESSION, session_open
+
+BUSY_SECONDS: Final = 10.0
+"""How long one process waits for another."""
+
+_SCHEMA: Final = """
+CREATE TABLE account (
+    id INTEGER PRIMARY KEY CHECK (id = 1), cash TEXT NOT NULL, last_session TEXT
+);
+CREATE TABLE positions (
+    symbol TEXT PRIMARY KEY, quantity TEXT NOT NULL, price TEXT NOT NULL
+);
+CREATE TABLE orders (
+    number INTEGER PRIMARY KEY, client_order_id TEXT UNIQUE NOT NULL,
+    broker_order_id TEXT NOT NULL, strategy TEXT NOT NULL, session TEXT NOT NULL,
+    symbol TEXT NOT NULL, side TEXT NOT NULL, quantity TEXT NOT NULL, state TEXT NOT NULL,
+    filled_quantity TEXT NOT NULL, average_fill_price TEXT, reason TEXT
+);
+CREATE INDEX open_orders ON orders (number) WHERE state = 'accepted';
+CREATE TABLE fills (
+    number INTEGER PRIMARY KEY, client_order_id TEXT NOT NULL REFERENCES orders (client_order_id),
+    price TEXT NOT NULL, commission TEXT NOT NULL, session TEXT NOT NULL, filled_at TEXT NOT NULL
+);
+CREATE INDEX fills_of_orders ON fills (client_order_id);
+CREATE TABLE activities (
+    number INTEGER PRIMARY KEY, entry_id TEXT UNIQUE NOT NULL, kind TEXT NOT NULL,
+    session TEXT NOT NULL, amount TEXT NOT NULL, symbol TEXT, quantity TEXT NOT NULL,
+    at TEXT NOT NULL
+);
+"""
+
+
+def open_account(path: str, opening_cash: Decimal) -> sqlite3.Connection:
+    """Return a connection to an account, made and opened with a deposit if it is new.
+
+    The deposit precedes every trade, so it is dated the first session of the calendar.
+    """
+    account = sqlite3.connect(
+        path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
+    account.row_factory = sqlite3.Row
+    account.execute("PRAGMA journal_mode = WAL")
+    account.execute("PRAGMA synchronous = FULL")
+    if account.execute("PRAGMA user_version").fetchone()[0]:
+        return account
+    account.execute("BEGIN IMMEDIATE")
+    for statement in _SCHEMA.split(";"):
+        account.execute(statement)
+    account.execute("INSERT INTO account (cash) VALUES (?)", (f"{opening_cash:f}",))
+    deposit = CashEntry(
+        entry_id="sim-deposit",
+        kind=EntryKind.DEPOSIT,
+        session=FIRST_SESSION,
+        amount=opening_cash,
+        at=session_open(FIRST_SESSION),
+    )
+    insert_entry(account, deposit)
+    account.execute("PRAGMA user_version = 1")
+    account.execute("COMMIT")
+    return account
+
+
+def insert_order(
+    account: sqlite3.Connection, order: Order, state: OrderState, reason: str | None
+) -> BrokerOrder:
+    """Insert a new order and return it as the broker has it; its own id follows from ours."""
+    made = BrokerOrder(
+        client_order_id=order.client_order_id,
+        broker_order_id=f"sim-{order.client_order_id}",
+        state=state,
+        reason=reason,
+    )
+    account.execute(
+        "INSERT INTO orders (client_order_id, broker_order_id, strategy, session, symbol, side, "
+        "quantity, state, filled_quantity, reason) VALUES (?,?,?,?,?,?,?,?,'0',?)",
+        (
+            made.client_order_id,
+            made.broker_order_id,
+            order.strategy,
+            order.session.isoformat(),
+            order.symbol,
+            order.side.value,
+            f"{order.quantity:f}",
+            made.state.value,
+            made.reason,
+        ),
+    )
+    return made
+
+
+def insert_entry(account: sqlite3.Connection, entry: CashEntry) -> None:
+    """Insert what moved cash or shares without an order."""
+    account.execute(
+        "INSERT INTO activities (entry_id, kind, session, amount, symbol, quantity, at) "
+        "VALUES (?,?,?,?,?,?,?)",
+        (
+            entry.entry_id,
+            entry.kind.value,
+            entry.session.isoformat(),
+            f"{entry.amount:f}",
+            entry.symbol,
+            f"{entry.quantity:f}",
+            entry.at.isoformat(),
+        ),
+    )
+
+
+def find_order(account: sqlite3.Connection, client_order_id: str) -> BrokerOrder | None:
+    """Return the order of this id, or None."""
+    found = "SELECT * FROM orders WHERE client_order_id = ?"
+    row = account.execute(found, (client_order_id,)).fetchone()
+    if row is None:
+        return None
+    average = row["average_fill_price"]
+    return BrokerOrder(
+        client_order_id=row["client_order_id"],
+        broker_order_id=row["broker_order_id"],
+        state=OrderState(row["state"]),
+        filled_quantity=Decimal(row["filled_quantity"]),
+        average_fill_price=None if average is None else Decimal(average),
+        reason=row["reason"],
+    )
+
+
+def find_fills(account: sqlite3.Connection, client_order_id: str) -> list[tuple[int, Fill]]:
+    """Return the order's fills, each with its place among all fills."""
+    return [(row["number"], _fill(row)) for row in account.execute(_FILLS, (client_order_id,))]
+
+
+def all_entries(account: sqlite3.Connection) -> list[CashEntry]:
+    """Return every deposit, dividend and split, oldest first."""
+    rows = account.execute("SELECT * FROM activities ORDER BY number").fetchall()
+    return [_entry(row) for row in rows]
+
+
+_FILLS: Final = """
+SELECT fills.*, orders.strategy, orders.symbol, orders.side, orders.quantity
+FROM fills JOIN orders USING (client_order_id) WHERE client_order_id = ?
+"""
+
+
+def _fill(row: sqlite3.Row) -> Fill:
+    return Fill(
+        fill_id=f"sim-{row['client_order_id']}",
+        client_order_id=row["client_order_id"],
+        strategy=row["strategy"],
+        symbol=row["symbol"],
+        side=Side(row["side"]),
+        quantity=Decimal(row["quantity"]),
+        price=Decimal(row["price"]),
+        commission=Decimal(row["commission"]),
+        session=date.fromisoformat(row["session"]),
+        filled_at=datetime.fromisoformat(row["filled_at"]),
+    )
+
+
+def _entry(row: sqlite3.Row) -> CashEntry:
+    return CashEntry(
+        entry_id=row["entry_id"],
+        kind=EntryKind(row["kind"]),
+        session=date.fromisoformat(row["session"]),
+        amount=Decimal(row["amount"]),
+        symbol=row["symbol"],
+        quantity=Decimal(row["quantity"]),
+        at=datetime.fromisoformat(row["at"]),
+    )

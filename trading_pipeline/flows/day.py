@@ -1,0 +1,128 @@
+"""The trading half of a day: place the orders of a session, take their fills, value the book.
+
+Each step reads what an earlier one wrote, so a day that was cut short is finished by doing its
+steps again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Final
+
+import polars as pl
+
+from trading_pipeline.adapters.lake import Lake
+from trading_pipeline.adapters.ledger import Ledger
+from trading_pipeline.core.accounting.book import Book, replay
+from trading_pipeline.core.accounting.pnl import Mark, Pnl
+from trading_pipeline.core.market.calendar import next_session, session_window
+from trading_pipeline.errors import MissingDataError
+from trading_pipeline.flows.mark import value
+from trading_pipeline.flows.order_updates import Settled, settle
+from trading_pipeline.flows.ports import Broker, MarketData
+from trading_pipeline.flows.trade import CLOSE, Mandate, Traded, trade
+
+MARK_LOOK_BACK: Final = 10
+"""How many sessions back a close may lie that still serves as a mark."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What a day trades with: data, a vendor of it, the record, and the place orders go to."""
+
+    lake: Lake
+    vendor: MarketData
+    ledger: Ledger
+    broker: Broker
+
+
+def place_orders(desk: Desk, mandate: Mandate, *, now: datetime) -> Traded:
+    """Settle what is due, then decide and send the orders of the mandate's session.
+
+    `mandate.model_version` is taken from the predictions the targets come from. With `dry_run`
+    nothing is settled, written or sent. Raises MissingDataError when the session has no targets.
+    """
+    session = mandate.session
+    if not mandate.dry_run:
+        settle(desk.ledger, desk.broker, desk.vendor, through=session, now=now)
+    targets = targets_of(desk.lake, mandate.strategy, session)
+    held = _held(desk.ledger, session)
+    marks = closes(desk.lake, [*targets["symbol"], *held], session)
+    prices = {symbol: mark.price for symbol, mark in marks.items()}
+    return trade(desk.ledger, desk.broker, targets, prices, mandate=mandate, now=now)
+
+
+def take_fills(desk: Desk, session: date, *, now: datetime) -> Settled:
+    """Settle the session the orders of `session` were for, once it has closed."""
+    through = next_session(session)
+    return settle(desk.ledger, desk.broker, desk.vendor, through=through, now=now)
+
+
+def value_book(desk: Desk, session: date, *, now: datetime, run_id: str) -> Pnl:
+    """Value the book at the newest close the orders of `session` have seen, and snapshot it.
+
+    That is the close of the session they were for, once it is settled, else that of `session`.
+    """
+    valued = valued_session(desk.ledger, session)
+    marks = vendor_closes(desk.vendor, _held(desk.ledger, valued), valued)
+    return value(desk.ledger, marks=marks, session=valued, now=now, run_id=run_id)
+
+
+def valued_session(ledger: Ledger, session: date) -> date:
+    """The session at whose close the book of a decision on `session` is valued."""
+    traded, settled = next_session(session), ledger.last_settlement()
+    return traded if settled is not None and settled >= traded else session
+
+
+def targets_of(lake: Lake, strategy: str, session: date) -> pl.DataFrame:
+    """The strategy's target weights of a session; MissingDataError when there are none."""
+    targets = lake.read("target_weights", session, session).filter(pl.col("strategy") == strategy)
+    if targets.is_empty():
+        raise MissingDataError(
+            f"{strategy} has no target weights of {session}: materialize them before its orders."
+        )
+    return targets
+
+
+def model_version_of(lake: Lake, strategy: str, session: date) -> str:
+    """The version of the model that predicted the session."""
+    predictions = lake.read("predictions", session, session)
+    versions = predictions.filter(pl.col("strategy") == strategy)["model_version"].unique()
+    if len(versions) != 1:
+        raise MissingDataError(
+            f"{strategy} has predictions of {session} by {len(versions)} models: expected one."
+        )
+    return str(versions[0])
+
+
+def closes(lake: Lake, symbols: Sequence[str], session: date) -> dict[str, Mark]:
+    """The newest clean raw close of each symbol, at most MARK_LOOK_BACK sessions old."""
+    first = session_window(session, MARK_LOOK_BACK)[0]
+    bars = lake.read("clean_bars", first, session, symbols=sorted(set(symbols)))
+    return _newest(bars, session)
+
+
+def vendor_closes(vendor: MarketData, symbols: Sequence[str], session: date) -> dict[str, Mark]:
+    """The newest raw close the vendor has of each symbol, at most MARK_LOOK_BACK sessions old."""
+    if not symbols:
+        return {}
+    first = session_window(session, MARK_LOOK_BACK)[0]
+    return _newest(vendor.bars(symbols, first, session), session)
+
+
+def _newest(bars: pl.DataFrame, session: date) -> dict[str, Mark]:
+    priced = bars.filter(pl.col("close").is_finite(), pl.col("close") > 0).sort("session")
+    newest = priced.group_by("symbol", maintain_order=True).last()
+    return {
+        symbol: Mark(
+            price=Decimal(repr(price)),
+            source=CLOSE if day == session else f"{CLOSE} of {day}",
+        )
+        for symbol, day, price in newest.select("symbol", "session", "close").iter_rows()
+    }
+
+
+def _held(ledger: Ledger, session: date) -> list[str]:
+    positions = replay(Book(), ledger.entries(session)).positions.values()
+    return sorted(position.symbol for position in positions if position.quantity)
