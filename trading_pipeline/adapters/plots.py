@@ -1,0 +1,149 @@
+"""Small plots for the day's report and for the web UI: the equity curve and the target weights.
+
+An SVG takes its colors from CSS variables of the page around it (`--ink`, `--up`, … as in COLORS),
+so one picture serves a light page, a dark page and paper; COLORS is what it falls back to, and what
+a PNG has.
+"""
+
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date
+from io import BytesIO, StringIO
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLORS: Final = {
+    "ink": "#1c2430",
+    "muted": "#66707f",
+    "line": "#d9dee5",
+    "up": "#0b7a5b",
+    "down": "#b3372f",
+    "long": "#2b5fa8",
+    "short": "#95620b",
+}
+SHOWN_WEIGHTS = 30
+"""At most this many bars, the largest; a longer list is the table's business."""
+
+_PNG_DPI = 110
+_METADATA: Final = ("Creator", "Date", "Format", "Type")
+_FOR_A_PAGE: Final = [
+    (re.compile(pattern, re.DOTALL), replacement)
+    for pattern, replacement in (
+        (r"<metadata>.*?</metadata>", ""),
+        (r"<style.*?</style>", ""),
+        (r"<svg [^>]*?(viewBox=\"[^\"]*\")[^>]*>", r'<svg xmlns="http://www.w3.org/2000/svg" \1>'),
+        (r"font-family: [^;]*; ", ""),
+        (r' transform="rotate\(-0 [^"]*\)"', ""),
+        ("xlink:href", "href"),
+        (r"\n\s*", " "),
+    )
+]
+"""The page has its own fonts and styles; names of the vocabulary of SVG only."""
+
+
+def equity_curve(history: Sequence[tuple[date, float]], *, cash_in: float) -> "Figure":
+    """Draw NAV in dollars by session, over a dashed line at the cash put in.
+
+    `history` is oldest first; one session is a single dot.
+    """
+    figure, axes = _canvas("equity", width=6.4, height=2.3)
+    places = range(len(history))
+    navs = [nav for _, nav in history]
+    color = COLORS["up"] if not navs or navs[-1] >= cash_in else COLORS["down"]
+    axes.axhline(cash_in, color=COLORS["muted"], linewidth=0.8, linestyle=(0, (4, 3)))
+    axes.plot(places, navs, color=color, linewidth=1.6, solid_capstyle="round")
+    axes.plot(places[-1:], navs[-1:], color=color, marker="o", markersize=4)
+    axes.fill_between(places, navs, cash_in, color=color, alpha=0.10, linewidth=0)
+    _session_ticks(axes, [session for session, _ in history])
+    axes.yaxis.set_major_formatter(lambda value, _: f"${value:,.0f}")
+    axes.locator_params(axis="y", nbins=5)
+    axes.margins(x=0.03, y=0.18)
+    axes.grid(axis="y", color=COLORS["line"], linewidth=0.6)
+    return figure
+
+
+def weights(target_weights: Mapping[str, float]) -> "Figure":
+    """Draw each symbol's share of capital as a bar: long to the right, short to the left.
+
+    Weights of zero are left out; of many, the SHOWN_WEIGHTS largest by size are drawn.
+    """
+    largest = sorted(target_weights.items(), key=lambda item: (-abs(item[1]), item[0]))
+    shown = sorted(
+        [item for item in largest if item[1]][:SHOWN_WEIGHTS], key=lambda item: (item[1], item[0])
+    )
+    figure, axes = _canvas("weights", width=3.6, height=max(2.3, 0.5 + 0.21 * len(shown)))
+    names, shares = [name for name, _ in shown], [share for _, share in shown]
+    bars = axes.barh(
+        names,
+        shares,
+        height=0.56,
+        color=[COLORS["long" if share > 0 else "short"] for share in shares],
+    )
+    labels = [f"{share:+.1%}".replace("-", "−") for share in shares]
+    axes.bar_label(bars, labels, padding=3, color=COLORS["ink"], fontsize=8)
+    axes.axvline(0, color=COLORS["muted"], linewidth=0.8)
+    axes.xaxis.set_visible(False)
+    axes.tick_params(axis="y", labelcolor=COLORS["ink"])
+    axes.margins(x=0.28)
+    return figure
+
+
+def to_svg(figure: "Figure") -> str:
+    """Return the figure as an `<svg>` element for a page, which lends it fonts and colors."""
+    import matplotlib as mpl  # heavy: on first use
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    page = StringIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": str(figure.get_label())}):
+        FigureCanvasSVG(figure).print_svg(page, metadata=dict.fromkeys(_METADATA))
+    svg = page.getvalue()
+    svg = svg[svg.index("<svg") :]
+    for pattern, replacement in _FOR_A_PAGE:
+        svg = pattern.sub(replacement, svg)
+    used = set(re.findall(r"#([^\"')]+)", svg))
+    svg = re.sub(r' id="([^"]*)"', lambda found: found[0] * (found[1] in used), svg)
+    for name, color in COLORS.items():
+        svg = svg.replace(color, f"var(--{name}, {color})")
+    return svg
+
+
+def to_png(figure: "Figure") -> bytes:
+    """Return the figure as PNG bytes on white."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # heavy: on first use
+
+    page = BytesIO()
+    figure.set_facecolor("white")
+    FigureCanvasAgg(figure)
+    figure.savefig(page, format="png", dpi=_PNG_DPI)
+    return page.getvalue()
+
+
+def markdown_image(png: bytes, *, text: str = "plot") -> str:
+    """Return markdown that holds the picture itself, as a data URI."""
+    return f"![{text}](data:image/png;base64,{base64.b64encode(png).decode()})"
+
+
+def _canvas(label: str, *, width: float, height: float) -> "tuple[Figure, Axes]":
+    """An empty figure of that many inches, without pyplot and its global state."""
+    from matplotlib.figure import Figure  # heavy: on first use
+
+    figure = Figure(figsize=(width, height), layout="constrained", label=label)
+    figure.set_facecolor("none")
+    axes = figure.add_subplot()
+    axes.set_facecolor("none")
+    axes.set_axisbelow(True)
+    axes.spines[:].set_visible(False)
+    style: dict[str, Any] = {"labelsize": 8, "length": 0, "pad": 6, "labelcolor": COLORS["muted"]}
+    axes.tick_params(**style)
+    return figure, axes
+
+
+def _session_ticks(axes: "Axes", sessions: Sequence[date]) -> None:
+    """At most five dates, first and last among them; places are sessions, so no weekend gaps."""
+    last = len(sessions) - 1
+    places = sorted({round(last * part / 4) for part in range(5)}) if sessions else []
+    axes.set_xticks(places, [f"{sessions[place]:%b %d, %Y}" for place in places])

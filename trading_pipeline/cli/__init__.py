@@ -1,0 +1,52 @@
+"""The command line: `trading-pipeline …`, a friendly face on the jobs that Dagster runs.
+
+Exit codes of every command: 0 success · 1 a dependency is missing or down · 2 the run failed or was
+partial · 3 bad input or configuration · 130 interrupted.
+"""
+
+import sys
+from importlib.metadata import version
+from typing import NoReturn
+
+from cyclopts import App, CycloptsError
+
+from trading_pipeline.errors import SettingsError, TradingPipelineError
+
+INTERRUPTED = 130
+
+app = App(
+    name="trading-pipeline",
+    help="A daily equity trading platform, run and watched from Dagster.",
+    version=lambda: version("trading-pipeline"),
+)
+# By name, so that a command imports only what it needs.
+app.command("trading_pipeline.cli.paper_run:paper_run", name="paper-run")
+app.command("trading_pipeline.cli.status:status", name="status")
+app.command("trading_pipeline.cli.doctor:doctor", name="doctor")
+
+
+def main() -> NoReturn:
+    """Run the command of the process's arguments and end with its exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit code; an error is one sentence on standard error."""
+    try:
+        return (
+            app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+            or 0
+        )
+    except TradingPipelineError as error:
+        return _fail(str(error), error.exit_code)
+    except CycloptsError as error:
+        return _fail(
+            f"{str(error).strip()} See `trading-pipeline --help`.", SettingsError.exit_code
+        )
+    except KeyboardInterrupt:
+        return _fail("Interrupted: what was done so far is kept; run again to go on.", INTERRUPTED)
+
+
+def _fail(sentence: str, code: int) -> int:
+    sys.stderr.write(f"trading-pipeline: {sentence}\n")
+    return code

@@ -1,0 +1,119 @@
+"""The outside things of an installation, opened to be looked at: nothing is made or migrated."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from trading_pipeline.adapters.lake import Lake
+from trading_pipeline.adapters.ledger import Ledger
+from trading_pipeline.adapters.model_store import ModelStore
+from trading_pipeline.errors import MissingDataError, SettingsError, TransientError
+from trading_pipeline.flows.ports import Broker, MarketData
+from trading_pipeline.settings import Settings, dagster_database_url
+
+CONNECT_SECONDS: Final = 1.0
+_PATIENCE: Final = {"connect_timeout": 2}
+_SQLITE: Final = "sqlite:///"
+
+
+def lake(settings: Settings) -> Lake:
+    """The lake in the data folder."""
+    return Lake(settings.data_dir / "lake")
+
+
+def models(settings: Settings) -> ModelStore:
+    """The releases in the data folder."""
+    return ModelStore(settings.data_dir / "models", settings.tracking_location)
+
+
+def vendor(settings: Settings) -> MarketData:
+    """The vendor of market data."""
+    from trading_pipeline.defs import resources  # noqa: PLC0415 - heavy: on first use
+
+    return resources.vendor(settings)
+
+
+def broker(settings: Settings) -> Broker:
+    """The broker."""
+    from trading_pipeline.defs import resources  # noqa: PLC0415 - heavy: on first use
+
+    return resources.broker(settings)
+
+
+def simulated_account(settings: Settings) -> Path:
+    """Where the simulated broker keeps its account."""
+    return settings.data_dir / "simulated_broker.db"
+
+
+def open_ledger(settings: Settings) -> Ledger:
+    """The ledger as it is; MissingDataError when it is a file that is not there."""
+    location = settings.ledger_location
+    path = location.removeprefix(_SQLITE)
+    if path != location and not Path(path).is_file():
+        raise MissingDataError(f"There is no ledger at {path}: the first run makes one.")
+    return Ledger(location)
+
+
+def ping_redis(settings: Settings) -> str | None:
+    """Where Redis answers, without the password; None when it is not configured."""
+    if settings.redis_url is None:
+        return None
+    from redis import Redis, RedisError  # noqa: PLC0415 - heavy: on first use
+
+    url = settings.redis_url.get_secret_value()
+    try:
+        with Redis.from_url(
+            url, socket_connect_timeout=CONNECT_SECONDS, socket_timeout=CONNECT_SECONDS
+        ) as client:
+            client.ping()
+    except ValueError as error:
+        raise SettingsError("TP_REDIS_URL is not a URL: redis://… is expected.") from error
+    except RedisError as error:
+        raise TransientError(f"Redis at {_host(url)} does not answer.") from error
+    return f"answers at {_host(url)}"
+
+
+def dagster_records(settings: Settings) -> str:
+    """How many runs Dagster has on record, asked without importing it, which takes a second."""
+    url = dagster_database_url()
+    return _runs_in_database(url) if url else _runs_in_file(settings.home)
+
+
+def _runs_in_database(url: str) -> str:
+    try:
+        address = sa.make_url(url).set(drivername="postgresql+psycopg2")
+        engine = sa.create_engine(address, poolclass=sa.NullPool, connect_args=_PATIENCE)
+        with engine.connect() as connection:
+            count = connection.scalar(sa.text("select count(*) from runs"))
+    except exc.ArgumentError:
+        raise SettingsError("TP_DAGSTER_URL is not a URL: postgresql://… is expected.") from None
+    except exc.ProgrammingError as error:
+        where = _host(url)
+        raise MissingDataError(
+            f"There are no records at {where}: the first run makes them."
+        ) from error
+    except exc.SQLAlchemyError as error:
+        raise TransientError(f"The database at {_host(url)} does not answer.") from error
+    return f"{count} runs on record at {_host(url)}"
+
+
+def _runs_in_file(home: Path) -> str:
+    path = home / "data" / "dagster" / "history" / "runs.db"
+    if not path.is_file():
+        raise MissingDataError(f"There are no records at {path}: the first run makes them.")
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=1)) as connection:
+            count = connection.execute("select count(*) from runs").fetchone()[0]
+    except sqlite3.Error as error:
+        raise TransientError(f"{path} cannot be read: {error}.") from error
+    return f"{count} runs on record"
+
+
+def _host(url: str) -> str:
+    address = urlsplit(url)
+    return f"{address.hostname or 'localhost'}{f':{address.port}' if address.port else ''}"

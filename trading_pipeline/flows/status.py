@@ -1,0 +1,198 @@
+"""Where everything stands now: the book, the last runs, the data, the model, the services."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final
+
+from trading_pipeline.adapters.lake import Lake
+from trading_pipeline.adapters.ledger import Ledger, Run, Standing
+from trading_pipeline.adapters.model_store import ModelStore
+from trading_pipeline.core.accounting.pnl import Pnl
+from trading_pipeline.core.execution.order import Fill
+from trading_pipeline.core.market.calendar import (
+    FIRST_SESSION,
+    last_closed_session,
+    sessions_between,
+)
+from trading_pipeline.core.models.release import Release
+from trading_pipeline.core.risk.limits import TradingState
+from trading_pipeline.errors import MissingDataError
+from trading_pipeline.flows.ports import MarketData
+from trading_pipeline.flows.probe import Answer, ask
+from trading_pipeline.flows.report import FINISHED, positions
+from trading_pipeline.flows.status_report import (
+    DataAge,
+    LatestPnl,
+    ModelAge,
+    RunRow,
+    Service,
+    StatusReport,
+    Trading,
+)
+
+SECONDS: Final = 1.5
+"""Whatever has not answered by then is shown as down."""
+
+RUNS: Final = 5
+"""How many runs are shown."""
+
+_PHASES = 4
+"""At least as many rows of the ledger as a run has phases."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What to ask; each is opened when it is asked, so that one that is broken breaks nothing.
+
+    `others` are further services by name: a sentence when they answer, None when they are not used.
+    """
+
+    ledger: Callable[[], Ledger]
+    lake: Callable[[], Lake]
+    models: Callable[[], ModelStore]
+    vendor: Callable[[], MarketData]
+    others: Mapping[str, Callable[[], str | None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Books:
+    standing: Standing
+    snapshot: Pnl | None
+    fills_since: int
+    runs: Sequence[Run]
+
+
+def status(desk: Desk, *, strategy: str, now: datetime, seconds: float = SECONDS) -> StatusReport:
+    """Ask everything at once and return what was said within `seconds`."""
+    questions: dict[str, Callable[[], object]] = {
+        "ledger": lambda: _read_books(desk.ledger()),
+        "lake": lambda: _newest_session(desk.lake(), now),
+        "vendor": lambda: _available_session(desk.vendor(), now),
+        "model": lambda: desk.models().release(strategy),
+        **desk.others,
+    }
+    said = ask(questions, seconds=seconds)
+    services = tuple(_service(name, answer) for name, answer in said.items())
+    books: _Books | None = said["ledger"].value
+    newest: date | None = said["lake"].value
+    return StatusReport(
+        generated_at=now,
+        healthy=all(service.state != "down" for service in services),
+        strategy=strategy,
+        trading=_trading(said["ledger"]),
+        positions=positions(books.snapshot) if books else None,
+        pnl=_pnl(books) if books else None,
+        runs=_runs(books.runs) if books else None,
+        data=_data_age(newest, said["vendor"].value) if newest else None,
+        model=_model_age(said["model"].value, newest),
+        services=services,
+    )
+
+
+def _read_books(ledger: Ledger) -> _Books:
+    snapshot = next(iter(ledger.snapshots(1)), None)
+    since = [entry for entry in ledger.entries() if snapshot and entry.session > snapshot.session]
+    return _Books(
+        standing=ledger.trading_state(),
+        snapshot=snapshot,
+        fills_since=sum(isinstance(entry, Fill) for entry in since),
+        runs=ledger.runs(RUNS * _PHASES),
+    )
+
+
+def _newest_session(lake: Lake, now: datetime) -> date:
+    held = lake.held("clean_bars", FIRST_SESSION, last_closed_session(now))
+    if not held:
+        raise MissingDataError("The lake holds no clean bars: the first run brings them.")
+    return max(held)
+
+
+def _available_session(vendor: MarketData, now: datetime) -> date:
+    closed = last_closed_session(now)
+    return min(closed, vendor.last_session() or closed)
+
+
+def _service(name: str, answer: Answer) -> Service:
+    if answer.fault:
+        return Service(name=name, state="down", detail=answer.fault)
+    if answer.value is None:
+        return Service(name=name, state="not used", detail="not configured")
+    return Service(name=name, state="up", detail=_detail(answer.value))
+
+
+def _detail(value: object) -> str:
+    if isinstance(value, _Books):
+        return "readable"
+    if isinstance(value, Release):
+        return f"version {value.model_version}, checksum verified"
+    return f"newest session {value}" if isinstance(value, date) else str(value)
+
+
+def _trading(ledger: Answer) -> Trading:
+    if ledger.value is None:
+        reason = "The ledger is down: what cannot be known is halted."
+        return Trading(state=TradingState.HALTED, reason=reason, who="status", since=None)
+    found: Standing = ledger.value.standing
+    return Trading(state=found.state, reason=found.reason, who=found.who, since=found.at)
+
+
+def _pnl(books: _Books) -> LatestPnl | None:
+    found = books.snapshot
+    if found is None:
+        return None
+    return LatestPnl(
+        session=found.session,
+        nav=found.nav,
+        realized=found.realized,
+        unrealized=found.unrealized,
+        total=found.total,
+        fees=found.fees,
+        unpriced=found.unpriced,
+        fills_since=books.fills_since,
+    )
+
+
+def _runs(runs: Sequence[Run]) -> tuple[RunRow, ...]:
+    """A row a run, newest first: its last phase says how far it came; `runs` is oldest first."""
+    last: dict[str, Run] = {}
+    for run in runs:
+        last.pop(run.run_id, None)
+        last[run.run_id] = run
+    return tuple(_run_row(run) for run in reversed(last.values()))[:RUNS]
+
+
+def _run_row(run: Run) -> RunRow:
+    counts: Mapping[str, Any] = run.detail if run.phase == FINISHED else {}
+    return RunRow(
+        run_id=run.run_id,
+        session=run.session,
+        at=run.at,
+        status=counts.get("status", "unfinished"),
+        num_signals=counts.get("num_signals"),
+        num_orders_accepted=counts.get("num_orders_accepted"),
+    )
+
+
+def _data_age(newest: date, available: date | None) -> DataAge:
+    return DataAge(
+        last_session=newest,
+        available_session=available,
+        sessions_behind=_sessions_from(newest, available) if available else None,
+    )
+
+
+def _model_age(release: Release | None, newest: date | None) -> ModelAge | None:
+    if release is None:
+        return None
+    through = release.manifest.trained_through
+    return ModelAge(
+        version=release.model_version,
+        trained_through=through,
+        sessions_since=_sessions_from(through, newest) if newest else None,
+    )
+
+
+def _sessions_from(first: date, last: date) -> int:
+    """Sessions after `first` up to `last`; 0 when `last` is not after `first`."""
+    return max(0, len(sessions_between(first, last)) - 1) if first < last else 0

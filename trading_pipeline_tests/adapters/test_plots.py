@@ -1,0 +1,107 @@
+"""The plots of the report."""
+
+import base64
+import re
+from datetime import date, timedelta
+from xml.etree import ElementTree
+
+import pytest
+
+from trading_pipeline.adapters import plots
+
+HISTORY = [(date(2013, 1, 2) + timedelta(days), 100_000.0 + 500 * days) for days in range(30)]
+SHARES = {"IBM": 0.5, "GOOG": 0.5, "FB": 0.0, "MSFT": -0.5, "AAPL": -0.5}
+
+
+@pytest.fixture(scope="module")
+def curve() -> str:
+    return plots.to_svg(plots.equity_curve(HISTORY, cash_in=100_000))
+
+
+@pytest.fixture(scope="module")
+def bars() -> str:
+    return plots.to_svg(plots.weights(SHARES))
+
+
+def texts(svg: str) -> list[str]:
+    return [node.text or "" for node in ElementTree.fromstring(svg).iter() if "text" in node.tag]
+
+
+def test_a_picture_is_a_small_element_for_a_page(curve: str, bars: str) -> None:
+    for svg in (curve, bars):
+        assert svg.startswith("<svg ")
+        assert len(svg) < 20_000
+        ElementTree.fromstring(svg)
+
+
+def test_a_picture_takes_nothing_from_outside(curve: str, bars: str) -> None:
+    for svg in (curve, bars):
+        namespace = 'xmlns="http://www.w3.org/2000/svg"'
+        assert "http" not in svg.replace(namespace, "")
+        assert set(re.findall(r'href="(.)', svg)) <= {"#"}
+        assert "<style" not in svg
+
+
+def test_a_picture_takes_its_colors_from_the_page(curve: str) -> None:
+    assert f"var(--up, {plots.COLORS['up']})" in curve
+    assert not re.search(r"(?:fill|stroke): #(?!ffffff)", curve)
+
+
+def test_two_pictures_on_a_page_share_no_id(curve: str, bars: str) -> None:
+    ids = [set(re.findall(r' id="([^"]+)"', svg)) for svg in (curve, bars)]
+
+    assert ids[0]
+    assert ids[1]
+    assert not ids[0] & ids[1]
+
+
+def test_the_same_numbers_make_the_same_picture(curve: str) -> None:
+    assert plots.to_svg(plots.equity_curve(HISTORY, cash_in=100_000)) == curve
+
+
+def test_the_curve_is_dated_from_the_first_to_the_last_session(curve: str) -> None:
+    assert {"Jan 02, 2013", "Jan 31, 2013"} <= set(texts(curve))
+
+
+def test_a_loss_is_drawn_in_the_color_of_losses() -> None:
+    falling = [(session, 200_000 - nav) for session, nav in HISTORY]
+    svg = plots.to_svg(plots.equity_curve(falling, cash_in=100_000))
+
+    assert "var(--down" in svg
+    assert "var(--up" not in svg
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_a_short_history_can_be_drawn(count: int) -> None:
+    svg = plots.to_svg(plots.equity_curve(HISTORY[:count], cash_in=100_000))
+
+    assert len([text for text in texts(svg) if "2013" in text]) == count
+
+
+def test_weights_are_drawn_with_their_sign_and_without_zeros(bars: str) -> None:
+    found = texts(bars)
+
+    assert found.count("+50.0%") == 2
+    assert found.count("−50.0%") == 2
+    assert "FB" not in found
+
+
+def test_of_many_weights_the_largest_are_drawn() -> None:
+    many = {f"S{number:03}": number / 1000 for number in range(1, 101)}
+    found = texts(plots.to_svg(plots.weights(many)))
+
+    names = [name for name in found if name.startswith("S")]
+    assert len(names) == plots.SHOWN_WEIGHTS
+    assert "S100" in names
+    assert "S001" not in names
+
+
+def test_the_ui_gets_a_small_png_within_markdown() -> None:
+    png = plots.to_png(plots.equity_curve(HISTORY, cash_in=100_000))
+    text = plots.markdown_image(png, text="equity")
+
+    assert png.startswith(b"\x89PNG")
+    assert len(png) < 60_000
+    head, data = text.split(",")
+    assert head == "![equity](data:image/png;base64"
+    assert base64.b64decode(data.rstrip(")")) == png
