@@ -1,0 +1,42 @@
+"""What Dagster loads: a table of contents."""
+
+import warnings
+
+import dagster as dg
+
+# Dagster marks what the platform is built on (backfill policies, owners) as beta, once a use.
+warnings.filterwarnings("ignore", category=dg.BetaWarning)
+warnings.filterwarnings("ignore", category=dg.PreviewWarning)
+# Without `partitions_def` a schedule of the job would start a run on closed days.
+warnings.filterwarnings("ignore", message="Parameter `partitions_def`", category=DeprecationWarning)
+
+from trading_pipeline.defs import (  # noqa: E402 - after the filters, which their decorators need
+    accounting,
+    execution,
+    features,
+    market,
+    models,
+    portfolio,
+    schedules,
+    strategies,
+)
+from trading_pipeline.defs.resources import resources  # noqa: E402
+from trading_pipeline.settings import Settings  # noqa: E402
+
+
+def build(settings: Settings) -> dg.Definitions:
+    """The definitions for `settings`: the web UI and the CLI load the very same ones."""
+    assets = dg.Definitions(
+        assets=dg.load_assets_from_modules(
+            [market, features, models, strategies, portfolio, execution, accounting]
+        ),
+        resources=resources(settings),
+        executor=dg.in_process_executor,
+    )
+    return dg.Definitions.merge(assets, schedules.jobs_and_schedules(settings))
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """The definitions for the settings of the environment."""
+    return build(Settings.load())

@@ -1,0 +1,1 @@
+"""Wire: what Dagster shows and schedules; an asset body is one call."""

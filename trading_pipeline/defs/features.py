@@ -1,0 +1,43 @@
+"""The asset of features."""
+
+import dagster as dg
+
+from trading_pipeline.adapters.lake import Lake
+from trading_pipeline.defs.metadata import described
+from trading_pipeline.defs.partitions import BACKFILL, SESSIONS, sessions_of
+from trading_pipeline.flows.featurize import featurize
+from trading_pipeline.flows.ingest import with_history
+from trading_pipeline.settings import Settings
+
+
+@dg.asset(
+    deps=[
+        dg.AssetDep(
+            "clean_bars",
+            partition_mapping=dg.TimeWindowPartitionMapping(start_offset=-60),
+        ),
+        "corporate_actions",
+    ],
+    group_name="features",
+    owners=["team:research"],
+    kinds={"polars", "parquet"},
+    partitions_def=SESSIONS,
+    backfill_policy=BACKFILL,
+    description="Alpha158 of each symbol with a clean bar, from the 60 sessions before: the same "
+    "function that training uses.",
+)
+def features(
+    context: dg.AssetExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    lake: dg.ResourceParam[Lake],
+) -> dg.MaterializeResult:
+    """Compute and store Alpha158 of the run's sessions."""
+    frame = featurize(
+        lake,
+        sessions=with_history(
+            lake, "features", sessions_of(context), history=settings.feature_history
+        ),
+        symbols=settings.symbols,
+        convention=settings.adjustment,
+    )
+    return dg.MaterializeResult(metadata=described(frame, columns=frame.width - 3))

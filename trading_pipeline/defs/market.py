@@ -1,0 +1,117 @@
+"""Assets of market data: raw bars, corporate actions, and what passed the quality gate."""
+
+import dagster as dg
+
+from trading_pipeline.adapters.lake import Lake
+from trading_pipeline.defs.metadata import check_results, described, table
+from trading_pipeline.defs.partitions import BACKFILL, SESSIONS, sessions_of
+from trading_pipeline.flows.ingest import Ingested, clean, ingest_actions, ingest_bars, with_history
+from trading_pipeline.flows.ports import MarketData
+from trading_pipeline.settings import Settings, utc_now
+
+_COMMON = {"group_name": "market", "owners": ["team:data"]}
+
+
+@dg.asset(
+    **_COMMON,
+    partitions_def=SESSIONS,
+    backfill_policy=BACKFILL,
+    kinds={"polars", "parquet"},
+    description="Daily bars as the vendor delivered them, every restatement kept. The first run "
+    "fetches the history that features and training need.",
+)
+def raw_bars(
+    context: dg.AssetExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    lake: dg.ResourceParam[Lake],
+    vendor: dg.ResourceParam[MarketData],
+) -> dg.MaterializeResult:
+    """Ingest the bars of the run's sessions, and of the history that is not held yet."""
+    sessions = with_history(lake, "raw_bars", sessions_of(context), history=settings.raw_history)
+    return _ingested(
+        ingest_bars(lake, vendor, symbols=settings.symbols, sessions=sessions, now=utc_now())
+    )
+
+
+@dg.asset(
+    **_COMMON,
+    partitions_def=SESSIONS,
+    backfill_policy=BACKFILL,
+    kinds={"polars", "parquet"},
+    description="Splits and cash dividends by the first session they matter in.",
+)
+def corporate_actions(
+    context: dg.AssetExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    lake: dg.ResourceParam[Lake],
+    vendor: dg.ResourceParam[MarketData],
+) -> dg.MaterializeResult:
+    """Ingest the corporate actions of the run's sessions and of the missing history."""
+    sessions = with_history(
+        lake, "corporate_actions", sessions_of(context), history=settings.raw_history
+    )
+    return _ingested(
+        ingest_actions(lake, vendor, symbols=settings.symbols, sessions=sessions, now=utc_now())
+    )
+
+
+@dg.multi_asset(
+    name="quality_gate",
+    specs=[
+        dg.AssetSpec(
+            "clean_bars",
+            deps=["raw_bars", "corporate_actions"],
+            kinds={"polars", "parquet"},
+            description="Raw bars that passed the quality gate: the only bars anything trades on.",
+            **_COMMON,
+        ),
+        dg.AssetSpec(
+            "quarantined_bars",
+            deps=["raw_bars", "corporate_actions"],
+            kinds={"polars", "parquet"},
+            description="Raw bars set aside, each with its reasons.",
+            **_COMMON,
+        ),
+    ],
+    check_specs=[
+        dg.AssetCheckSpec(
+            name, asset="clean_bars", blocking=True, description=f"{sentence} Blocks the day."
+        )
+        for name, sentence in {
+            "coverage": "Enough of the listed universe has a clean bar.",
+            "quarantine": "Few enough bars were set aside.",
+            "freshness": "Each symbol's newest bar is of the session.",
+        }.items()
+    ],
+    partitions_def=SESSIONS,
+    backfill_policy=BACKFILL,
+)
+def quality_gate(
+    context: dg.AssetExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    lake: dg.ResourceParam[Lake],
+):
+    """Judge the bars of the run's sessions, and of the history that is not judged yet."""
+    asked = sessions_of(context)
+    done = clean(
+        lake,
+        symbols=settings.symbols,
+        sessions=with_history(lake, "clean_bars", asked, history=settings.bar_history),
+        quality=settings.quality,
+        freshness=settings.freshness,
+        convention=settings.adjustment,
+    )
+    outcomes = {session: done.outcomes[session] for session in asked}
+    yield dg.MaterializeResult("clean_bars", metadata=described(done.clean))
+    yield dg.MaterializeResult("quarantined_bars", metadata=described(done.quarantined))
+    yield from check_results("clean_bars", outcomes)
+
+
+def _ingested(done: Ingested) -> dg.MaterializeResult:
+    return dg.MaterializeResult(
+        metadata={
+            **described(done.rows, sessions=done.sessions),
+            "restated_cells": done.restated.height,
+            "restated": table(done.restated.head(20)),
+        }
+    )

@@ -1,0 +1,80 @@
+"""What the web UI shows beside an asset: counts, a preview as a table, plots, check results."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from trading_pipeline.core.market.checks import CheckOutcome
+
+PREVIEW_ROWS = 10
+TOLERATED_SHARE = 0.1
+"""In a range, the share of sessions that may fail a check before it blocks the whole range."""
+
+
+def described(frame: pl.DataFrame, **more: Any) -> dict[str, Any]:
+    """Row and symbol counts, a preview of the last rows, and whatever else is given."""
+    return {
+        "dagster/row_count": frame.height,
+        "symbols": frame["symbol"].n_unique() if "symbol" in frame.columns else 0,
+        "preview": table(frame.select(frame.columns[:12]).tail(PREVIEW_ROWS)),
+        **more,
+    }
+
+
+def table(frame: pl.DataFrame) -> dg.MetadataValue:
+    """A frame as a table of the UI; floats to six digits, everything else as text."""
+    rows = [
+        dg.TableRecord({name: _cell(value) for name, value in row.items()})
+        for row in frame.to_dicts()
+    ]
+    return dg.MetadataValue.table(records=rows, schema=columns(frame.schema))
+
+
+def columns(schema: Mapping[str, object]) -> dg.TableSchema:
+    """The column schema of a frame."""
+    return dg.TableSchema(
+        [dg.TableColumn(name, type=str(dtype).lower()) for name, dtype in schema.items()]
+    )
+
+
+def check_results(
+    asset: str, outcomes: Mapping[date, Sequence[CheckOutcome]]
+) -> list[dg.AssetCheckResult]:
+    """One result a check: over a range it fails above the tolerated share and lists the sessions."""
+    names = dict.fromkeys(outcome.name for found in outcomes.values() for outcome in found)
+    return [_check_result(asset, name, outcomes) for name in names]
+
+
+def _check_result(
+    asset: str, name: str, outcomes: Mapping[date, Sequence[CheckOutcome]]
+) -> dg.AssetCheckResult:
+    found = {
+        session: outcome
+        for session, of_session in outcomes.items()
+        for outcome in of_session
+        if outcome.name == name
+    }
+    failed = {session: outcome for session, outcome in found.items() if not outcome.passed}
+    tolerated = len(found) > 1 and len(failed) <= TOLERATED_SHARE * len(found)
+    shown = list((failed or found).values())[:PREVIEW_ROWS]
+    last = list(found.values())[-1]
+    return dg.AssetCheckResult(
+        check_name=name,
+        asset_key=asset,
+        passed=not failed,
+        severity=dg.AssetCheckSeverity.WARN if tolerated else dg.AssetCheckSeverity.ERROR,
+        description=" ".join(outcome.sentence for outcome in shown),
+        metadata={
+            "failed_sessions": ", ".join(str(session) for session in list(failed)[:50]) or "none",
+            **{key: float(value) for key, value in last.numbers.items()},
+        },
+    )
+
+
+def _cell(value: object) -> str | float | int | bool | None:
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    return value if value is None or isinstance(value, (int, str, bool)) else str(value)

@@ -1,0 +1,123 @@
+"""The adapters of a run, made from the settings: where a vendor, a broker or a store is chosen."""
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from trading_pipeline.adapters.file_data import FileData
+from trading_pipeline.adapters.lake import Lake
+from trading_pipeline.adapters.ledger import Ledger
+from trading_pipeline.adapters.model_store import ModelStore
+from trading_pipeline.adapters.sample_data import SampleData
+from trading_pipeline.adapters.simulated_broker import SimulatedBroker
+from trading_pipeline.core.market.calendar import last_closed_session, previous_session
+from trading_pipeline.errors import SettingsError
+from trading_pipeline.flows.day import Desk, model_version_of
+from trading_pipeline.flows.day_report import Parameters
+from trading_pipeline.flows.ports import Broker, MarketData
+from trading_pipeline.flows.trade import Mandate
+from trading_pipeline.settings import Settings, utc_now
+
+
+def vendor(settings: Settings) -> MarketData:
+    """The vendor that `vendor` names."""
+    if settings.vendor == "sample":
+        return SampleData()
+    if settings.files.path is None:
+        raise SettingsError("The vendor `files` needs TP_FILES__PATH: a folder or a file of bars.")
+    return FileData(settings.files.path, settings.files.mapping)
+
+
+def broker(settings: Settings) -> Broker:
+    """The broker that `broker` names."""
+    return SimulatedBroker(
+        settings.data_dir / "simulated_broker.db",
+        costs=settings.costs,
+        opening_cash=settings.capital,
+    )
+
+
+def lake(settings: Settings) -> Lake:
+    """The lake in the data folder."""
+    return Lake(settings.data_dir / "lake")
+
+
+def ledger(settings: Settings) -> Ledger:
+    """The ledger, its schema brought up to date."""
+    opened = Ledger(settings.ledger_location)
+    opened.create()
+    return opened
+
+
+def model_store(settings: Settings) -> ModelStore:
+    """Model versions in MLflow and the release bundle in the data folder."""
+    return ModelStore(settings.data_dir / "models", settings.tracking_location)
+
+
+def latest_session(settings: Settings) -> date:
+    """The newest session a day can be run for.
+
+    With a vendor that delivers up to the present: the last closed session. With an archive: the
+    session before its last one, so that the archive still holds the open at which orders fill.
+    """
+    closed = last_closed_session(utc_now())
+    last = vendor(settings).last_session()
+    return closed if last is None else min(closed, previous_session(last))
+
+
+def desk(settings: Settings) -> Desk:
+    """What a day trades with."""
+    return Desk(
+        lake=lake(settings),
+        vendor=vendor(settings),
+        ledger=ledger(settings),
+        broker=broker(settings),
+    )
+
+
+def mandate_of(
+    settings: Settings, lake: Lake, session: date, *, run_id: str, dry_run: bool = False
+) -> Mandate:
+    """Whose orders, for which session, by which model and rules."""
+    return Mandate(
+        strategy=settings.strategy,
+        session=session,
+        run_id=run_id,
+        model_version=model_version_of(lake, settings.strategy, session),
+        sizing=settings.sizing,
+        limits=settings.risk,
+        dry_run=dry_run,
+    )
+
+
+def parameters_of(settings: Settings, *, dry_run: bool = False) -> Parameters:
+    """What a report says the day was run with."""
+    return Parameters(
+        strategy=settings.strategy,
+        symbols=settings.symbols,
+        capital=settings.sizing.capital,
+        max_position_size=settings.sizing.max_position_size,
+        vendor=settings.vendor,
+        broker=settings.broker,
+        top_n=settings.portfolio.top_n,
+        bottom_n=settings.portfolio.shorts,
+        dry_run=dry_run,
+    )
+
+
+def report_folder(settings: Settings, session: date) -> Path:
+    """Where the report of a session is written."""
+    return settings.data_dir / "reports" / str(session)
+
+
+def resources(settings: Settings) -> dict[str, Any]:
+    """Resources by name; each is made when a run first needs it."""
+    return {
+        "settings": settings,
+        "lake": lake(settings),
+        "vendor": dg.ResourceDefinition(lambda _: vendor(settings)),
+        "desk": dg.ResourceDefinition(lambda _: desk(settings)),
+        "model_store": model_store(settings),
+    }
