@@ -1,0 +1,1 @@
+"""Figures, not tests: `make bench` runs them all and writes them to a JSON file."""
