@@ -26,7 +26,7 @@ from trading_pipeline.core.portfolio.construction import ConstructionRules
 from trading_pipeline.core.portfolio.rebalance import SizingRules
 from trading_pipeline.core.risk.limits import RiskLimits
 from trading_pipeline.errors import SettingsError
-from trading_pipeline.flows.ingest import LOOK_BACK as GATE_LOOK_BACK
+from trading_pipeline.flows.clean import LOOK_BACK as GATE_LOOK_BACK
 
 PREFIX = "TP_"
 DAGSTER_DATABASE = "TP_DAGSTER_URL"

@@ -6,7 +6,7 @@ from trading_pipeline.adapters.lake import Lake
 from trading_pipeline.defs.metadata import described
 from trading_pipeline.defs.partitions import BACKFILL, SESSIONS, sessions_of
 from trading_pipeline.flows.featurize import featurize
-from trading_pipeline.flows.ingest import with_history
+from trading_pipeline.flows.window import with_history
 from trading_pipeline.settings import Settings
 
 
@@ -32,12 +32,12 @@ def features(
     lake: dg.ResourceParam[Lake],
 ) -> dg.MaterializeResult:
     """Compute and store Alpha158 of the run's sessions."""
+    asked, symbols = sessions_of(context), settings.symbols
+    history = settings.feature_history
     frame = featurize(
         lake,
-        sessions=with_history(
-            lake, "features", sessions_of(context), history=settings.feature_history
-        ),
-        symbols=settings.symbols,
+        sessions=with_history(lake, "features", asked, history=history, symbols=symbols),
+        symbols=symbols,
         convention=settings.adjustment,
     )
     return dg.MaterializeResult(metadata=described(frame, columns=frame.width - 3))

@@ -5,8 +5,10 @@ import dagster as dg
 from trading_pipeline.adapters.lake import Lake
 from trading_pipeline.defs.metadata import check_results, described, table
 from trading_pipeline.defs.partitions import BACKFILL, SESSIONS, sessions_of
-from trading_pipeline.flows.ingest import Ingested, clean, ingest_actions, ingest_bars, with_history
+from trading_pipeline.flows.clean import clean
+from trading_pipeline.flows.ingest import Ingested, ingest_actions, ingest_bars
 from trading_pipeline.flows.ports import MarketData
+from trading_pipeline.flows.window import with_history
 from trading_pipeline.settings import Settings, utc_now
 
 _COMMON = {"group_name": "market", "owners": ["team:data"]}
@@ -27,10 +29,10 @@ def raw_bars(
     vendor: dg.ResourceParam[MarketData],
 ) -> dg.MaterializeResult:
     """Ingest the bars of the run's sessions, and of the history that is not held yet."""
-    sessions = with_history(lake, "raw_bars", sessions_of(context), history=settings.raw_history)
-    return _ingested(
-        ingest_bars(lake, vendor, symbols=settings.symbols, sessions=sessions, now=utc_now())
-    )
+    asked, symbols = sessions_of(context), settings.symbols
+    history = settings.raw_history
+    sessions = with_history(lake, "raw_bars", asked, history=history, symbols=symbols)
+    return _ingested(ingest_bars(lake, vendor, symbols=symbols, sessions=sessions, now=utc_now()))
 
 
 @dg.asset(
@@ -47,11 +49,11 @@ def corporate_actions(
     vendor: dg.ResourceParam[MarketData],
 ) -> dg.MaterializeResult:
     """Ingest the corporate actions of the run's sessions and of the missing history."""
-    sessions = with_history(
-        lake, "corporate_actions", sessions_of(context), history=settings.raw_history
-    )
+    asked, symbols = sessions_of(context), settings.symbols
+    history = settings.raw_history
+    sessions = with_history(lake, "corporate_actions", asked, history=history, symbols=symbols)
     return _ingested(
-        ingest_actions(lake, vendor, symbols=settings.symbols, sessions=sessions, now=utc_now())
+        ingest_actions(lake, vendor, symbols=symbols, sessions=sessions, now=utc_now())
     )
 
 
@@ -92,11 +94,12 @@ def quality_gate(
     lake: dg.ResourceParam[Lake],
 ):
     """Judge the bars of the run's sessions, and of the history that is not judged yet."""
-    asked = sessions_of(context)
+    asked, symbols = sessions_of(context), settings.symbols
+    history = settings.bar_history
     done = clean(
         lake,
-        symbols=settings.symbols,
-        sessions=with_history(lake, "clean_bars", asked, history=settings.bar_history),
+        symbols=symbols,
+        sessions=with_history(lake, "clean_bars", asked, history=history, symbols=symbols),
         quality=settings.quality,
         freshness=settings.freshness,
         convention=settings.adjustment,

@@ -9,7 +9,7 @@ from trading_pipeline.defs.metadata import described
 from trading_pipeline.defs.partitions import BACKFILL, SESSIONS, sessions_of
 from trading_pipeline.flows.predict import predict
 from trading_pipeline.flows.train import Training, ensure_release
-from trading_pipeline.settings import Settings, source_revision
+from trading_pipeline.settings import Settings, source_revision, utc_now
 
 _COMMON = {
     "group_name": "models",
@@ -41,7 +41,7 @@ def model(
         convention=settings.adjustment,
         revision=source_revision(),
     )
-    release = ensure_release(lake, model_store, training, progress=_teller(context))
+    release = ensure_release(lake, model_store, training, now=utc_now(), progress=_teller(context))
     card = release.manifest
     return dg.MaterializeResult(
         metadata={

@@ -33,7 +33,9 @@ BACKFILL = dg.BackfillPolicy.single_run()
 
 def sessions_of(context: dg.AssetExecutionContext) -> list[date]:
     """The sessions of a run, each one checked: Dagster lets a tag name any day at all."""
-    sessions = [require_session(date.fromisoformat(key)) for key in context.partition_keys]
+    # A single key is taken as it was given: looked up, a closed day becomes another day's window.
+    keys = [context.partition_key] if context.has_partition_key else context.partition_keys
+    sessions = [require_session(date.fromisoformat(key)) for key in keys]
     closed = last_closed_session(utc_now())
     if late := [session for session in sessions if session > closed]:
         raise SettingsError(f"{late[0]} has not closed yet: the last closed session is {closed}.")

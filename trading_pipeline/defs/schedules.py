@@ -23,6 +23,7 @@ DATA = dg.AssetSelection.assets(
 
 DAY = DATA | dg.AssetSelection.assets("orders", "fills", "positions", "pnl", "report")
 
+
 def jobs_and_schedules(settings: Settings) -> dg.Definitions:
     """The jobs `data` and `paper_run`, and the schedule `daily`."""
     data = dg.define_asset_job(
@@ -69,4 +70,3 @@ def _default_partition(settings: Settings) -> dict[str, str]:
         return {"dagster/partition": str(latest_session(settings))}
     except TradingPipelineError:
         return {}
-
