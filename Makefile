@@ -1,0 +1,99 @@
+# Every target sets up what it needs: the first call builds .venv from requirements.lock, the next are instant.
+# Arguments go through ARGS: make paper-run ARGS="--dry-run"
+
+PYTHON ?= python3
+ARGS   ?=
+PORT   ?= 3000
+
+# One that is named is the one that is meant; else any of the right age.
+PYTHONS := $(PYTHON) $(if $(filter file,$(origin PYTHON)),python3.13 python3.12 python3.11)
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+UV_PIN := 0.13.8
+UV     := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(BIN)/uv)
+SOURCE := trading_pipeline trading_pipeline_tests docs
+
+# An interpreter that is gone takes the stamp with it.
+$(shell test -x $(BIN)/python || rm -f $(READY))
+
+export DAGSTER_HOME := $(CURDIR)
+export DAGSTER_DISABLE_TELEMETRY ?= 1
+export DAGSTER_EVENT_BATCH_SIZE ?= 1000
+export DAGSTER_EMIT_PARTITION_SUBSET_IN_PLANNED_EVENTS ?= 1
+export UV_COMPILE_BYTECODE := 1
+export UV_HTTP_TIMEOUT ?= 180
+unexport PYTHONDONTWRITEBYTECODE
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.PHONY: help setup paper-run status ui test bench check lint types layers definitions fix docs lock
+
+help: ## Say what there is
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+setup: $(READY) ## Build .venv from requirements.lock
+	@echo "ready: $$($(BIN)/python --version) in $(VENV)"
+
+paper-run: $(READY) ## Run one trading day on paper (ARGS="--dry-run", "--help", …)
+	@$(BIN)/trading-pipeline paper-run $(ARGS)
+
+status: $(READY) ## Say where the book, the orders and the services stand
+	@$(BIN)/trading-pipeline status $(ARGS)
+
+ui: $(READY) ## Open Dagster on this machine only (PORT=3000)
+	@$(BIN)/dagster dev --host 127.0.0.1 --port $(PORT) $(ARGS)
+
+test: $(READY) ## Run all tests with coverage (ARGS="-k ledger" for some)
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term $(ARGS)
+
+bench: $(READY) ## Measure, and write the figures to a file
+	@$(BIN)/python -m trading_pipeline_tests.benchmarks $(ARGS)
+
+check: lint types layers definitions ## Judge the code: style, types, layers, definitions
+
+lint: $(READY)
+	$(BIN)/ruff check $(SOURCE)
+	$(BIN)/ruff format --check $(SOURCE)
+
+types: $(READY)
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+layers: $(READY)
+	$(BIN)/lint-imports --no-logo
+
+definitions: $(READY)
+	PYTHONWARNINGS=ignore:Function $(BIN)/dagster definitions validate -m trading_pipeline.definitions
+
+fix: $(READY) ## Mend what can be mended by a tool: imports, style, generated docs
+	$(BIN)/ruff check --fix $(SOURCE)
+	$(BIN)/ruff format $(SOURCE)
+	$(BIN)/python docs/generate.py
+
+lock: | $(BIN)/python $(UV) ## Resolve requirements.lock again (ARGS="--upgrade" for newer versions)
+	$(UV) pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes \
+	  --no-emit-index-url --no-header $(ARGS) pyproject.toml --output-file requirements.lock
+
+# sync removes what the lock does not name, the project too: hence the project comes last.
+$(READY): requirements.lock pyproject.toml | $(BIN)/python $(UV)
+	@echo "setting up $(VENV) from requirements.lock (once, about a minute)"
+	@$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(BIN)/python:
+	@for python in $(PYTHONS); do \
+	  $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || continue; \
+	  $$python -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo "$$python has no venv module: install it (Debian, Ubuntu: apt-get install python3-venv), then run make again." >&2; \
+	    exit 1; }; \
+	  $$python -m venv --clear $(VENV) || { rm -rf $(VENV); exit 1; }; \
+	  exit 0; \
+	done; \
+	echo "CPython 3.11, 3.12 or 3.13 is needed, and $(PYTHON) is not one: install one, or name it: make PYTHON=/path/to/python3 $(MAKECMDGOALS)" >&2; \
+	exit 1
+
+$(BIN)/uv: | $(BIN)/python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_PIN)
