@@ -47,7 +47,7 @@ ui: $(READY) ## Open Dagster on this machine only (PORT=3000)
 	@$(BIN)/dagster dev --host 127.0.0.1 --port $(PORT) $(ARGS)
 
 test: $(READY) ## Run all tests with coverage (ARGS="-k ledger" for some)
-	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term $(ARGS)
+	PYTHONWARNINGS=ignore::ResourceWarning $(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term $(ARGS)
 
 bench: $(READY) ## Measure, and write the figures to a file
 	@$(BIN)/python -m trading_pipeline_tests.benchmarks $(ARGS)

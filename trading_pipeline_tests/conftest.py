@@ -4,6 +4,7 @@ import itertools
 import os
 import shutil
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from trading_pipeline_tests.servers import Postgres, Valkey
 
 if TYPE_CHECKING:
     from trading_pipeline.adapters.ledger import Ledger
+    from trading_pipeline.adapters.simulated_broker import SimulatedBroker
 
 # Machines of very different speed run the suite: no verdict by the clock.
 settings.register_profile("trading_pipeline", deadline=None)
@@ -108,6 +110,18 @@ def ledger(ledger_url: str) -> Iterator["Ledger"]:
     opened.close()
 
 
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator["SimulatedBroker"]:
+    """A simulated broker whose new account opens with 100,000 dollars."""
+    # heavy: on first use
+    from trading_pipeline.adapters.simulated_broker import SimulatedBroker  # noqa: PLC0415
+    from trading_pipeline.core.execution.costs import CostModel  # noqa: PLC0415
+
+    opened = SimulatedBroker(tmp_path / "broker.db", CostModel(), Decimal(100_000))
+    yield opened
+    opened.close()
+
+
 @pytest.fixture(scope="session")
 def _sqlite_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("ledger") / "template.db"
@@ -128,3 +142,21 @@ def _migrate(url: str) -> None:
     made = Ledger(url)
     made.create()
     made.close()
+
+
+@pytest.fixture(scope="session")
+def first_day(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project folder in which the day of `whole_day.FIRST` has been run; not to be changed."""
+    from trading_pipeline_tests import whole_day
+
+    made = whole_day.make_checkout(tmp_path_factory.mktemp("first") / "home")
+    whole_day.report_of(made, whole_day.FIRST)
+    return made
+
+
+@pytest.fixture
+def home(first_day: Path, tmp_path: Path) -> Path:
+    """A copy of that folder, to run further days in."""
+    from trading_pipeline_tests import whole_day
+
+    return whole_day.copy_state(first_day, tmp_path / "home")

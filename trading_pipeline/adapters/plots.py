@@ -1,4 +1,4 @@
-"""Small plots for the day's report and for the web UI: the equity curve and the target weights.
+"""Small plots: the equity curve and target weights of a day, and what a training looked like.
 
 An SVG takes its colors from CSS variables of the page around it (`--ink`, `--up`, … as in COLORS),
 so one picture serves a light page, a dark page and paper; COLORS is what it falls back to, and what
@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import date
 from io import BytesIO, StringIO
+from itertools import accumulate
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -28,7 +30,12 @@ COLORS: Final = {
 SHOWN_WEIGHTS = 30
 """At most this many bars, the largest; a longer list is the table's business."""
 
+SHOWN_FEATURES = 20
+"""At most this many features in the plot of importance."""
+
 _PNG_DPI = 110
+_SERIES_COLORS: Final = ("long", "short", "up", "down")
+_TITLE: Final[dict[str, Any]] = {"fontsize": 9, "color": COLORS["ink"], "loc": "left"}
 _METADATA: Final = ("Creator", "Date", "Format", "Type")
 _FOR_A_PAGE: Final = [
     (re.compile(pattern, re.DOTALL), replacement)
@@ -92,6 +99,53 @@ def weights(target_weights: Mapping[str, float]) -> "Figure":
     return figure
 
 
+def learning_curves(curves: Mapping[str, Sequence[float]], *, best: int) -> "Figure":
+    """Draw the error of each window by boosting round, and mark the round that was kept.
+
+    `curves` holds a value a round by the window's name; rounds count from 1.
+    """
+    figure, axes = _canvas("learning_curves", width=6.4, height=2.6)
+    for (window, values), color in zip(curves.items(), _SERIES_COLORS, strict=False):
+        rounds = range(1, len(values) + 1)
+        axes.plot(rounds, values, color=COLORS[color], linewidth=1.6, label=window)
+    axes.axvline(best, color=COLORS["muted"], linewidth=0.8, linestyle=(0, (4, 3)))
+    axes.set_title(f"mean absolute error by round, best round {best}", **_TITLE)
+    axes.locator_params(axis="x", integer=True)
+    _legend(axes)
+    return figure
+
+
+def cumulative_ic(
+    sessions: Sequence[date], daily: Mapping[str, Sequence[float | None]]
+) -> "Figure":
+    """Draw the running sum of daily correlations by session, oldest first; flat is no skill.
+
+    `daily` holds a value a session by the measure's name; None and NaN count as nothing.
+    """
+    figure, axes = _canvas("cumulative_ic", width=6.4, height=2.6)
+    axes.axhline(0, color=COLORS["muted"], linewidth=0.8)
+    for (measure, values), color in zip(daily.items(), _SERIES_COLORS, strict=False):
+        sums = list(accumulate(value if value and isfinite(value) else 0.0 for value in values))
+        axes.plot(range(len(sums)), sums, color=COLORS[color], linewidth=1.6, label=measure)
+    axes.set_title("cumulative daily correlation, out of sample", **_TITLE)
+    axes.grid(axis="y", color=COLORS["line"], linewidth=0.6)
+    _session_ticks(axes, sessions)
+    _legend(axes)
+    return figure
+
+
+def importance(gains: Mapping[str, float]) -> "Figure":
+    """Draw the features with the largest total gain as bars, the largest on top."""
+    largest = sorted(gains.items(), key=lambda item: (-item[1], item[0]))
+    shown = largest[:SHOWN_FEATURES][::-1]
+    figure, axes = _canvas("importance", width=6.4, height=0.6 + 0.21 * len(shown))
+    names, values = [name for name, _ in shown], [gain for _, gain in shown]
+    axes.barh(names, values, height=0.56, color=COLORS["long"])
+    axes.set_title("importance by total gain", **_TITLE)
+    axes.tick_params(axis="y", labelcolor=COLORS["ink"])
+    return figure
+
+
 def to_svg(figure: "Figure") -> str:
     """Return the figure as an `<svg>` element for a page, which lends it fonts and colors."""
     import matplotlib as mpl  # heavy: on first use
@@ -140,6 +194,12 @@ def _canvas(label: str, *, width: float, height: float) -> "tuple[Figure, Axes]"
     style: dict[str, Any] = {"labelsize": 8, "length": 0, "pad": 6, "labelcolor": COLORS["muted"]}
     axes.tick_params(**style)
     return figure, axes
+
+
+def _legend(axes: "Axes") -> None:
+    """Names of the lines, without a frame."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=8, labelcolor=COLORS["ink"])
 
 
 def _session_ticks(axes: "Axes", sessions: Sequence[date]) -> None:

@@ -23,6 +23,8 @@ app = App(
 app.command("trading_pipeline.cli.paper_run:paper_run", name="paper-run")
 app.command("trading_pipeline.cli.status:status", name="status")
 app.command("trading_pipeline.cli.doctor:doctor", name="doctor")
+app.command("trading_pipeline.cli.sql:sql", name="sql")
+app.command("trading_pipeline.cli.quarantine:app", name="quarantine")
 
 
 def main() -> NoReturn:

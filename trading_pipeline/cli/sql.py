@@ -39,7 +39,7 @@ def sql(  # noqa: PLR0913 - a flag each
     output: Path | None = None,
     limit: int | None = None,
     timeout: float = 60.0,
-    tables: bool = False,
+    tables: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Answer one SELECT over the tables of the lake and of the ledger; nothing can be changed.
 

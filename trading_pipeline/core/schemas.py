@@ -15,7 +15,6 @@ from pandera.errors import SchemaErrors
 
 from trading_pipeline.errors import SchemaError
 
-
 UtcTime = Annotated[pl.Datetime, "us", "UTC"]
 
 
@@ -49,7 +48,8 @@ class CorporateActions(Table):
     """Splits and cash dividends; `session` is the first session on or after `ex_date`.
 
     `kind` is `split` or `dividend`; `split_ratio` is new shares an old one (1.0 for a dividend);
-    `dividend` is raw dollars of the ex-date a share (0.0 for a split).
+    `dividend` is raw dollars of the ex-date a share (0.0 for a split). A row of ratio 1 and
+    dividend 0 says that the vendor took the action back.
     """
 
     ex_date: date
@@ -60,8 +60,22 @@ class CorporateActions(Table):
     known_at: UtcTime
 
 
+class ActionChecks(Table):
+    """Each corporate action against what the price did on its day.
+
+    `announced` is the ratio the price should have fallen by, `moved` the close before over the
+    close. What is `contradicted` or `late` is not adjusted by.
+    """
+
+    ex_date: date
+    kind: str
+    announced: float = pa.Field(nullable=True)
+    moved: float = pa.Field(nullable=True)
+    verdict: str = pa.Field(isin=["agrees", "contradicted", "late", "unverified"])
+
+
 class CleanBars(Table):
-    """Raw bars that passed the quality gate, unadjusted: adjust them as of the session that reads."""
+    """Raw bars that passed the quality gate, unadjusted: adjust them as of the reading session."""
 
     open: float = pa.Field(gt=0)
     high: float = pa.Field(gt=0)
@@ -72,7 +86,11 @@ class CleanBars(Table):
 
 
 class QuarantinedBars(Table):
-    """Raw bars that did not pass, with the reasons, `; ` between them."""
+    """Raw bars that did not pass, with the reasons, `; ` between them.
+
+    A reason that is `suspect_move_` and a number alone is of a bar which is in clean_bars too: it
+    stays in the history, but its symbol is not traded in that session.
+    """
 
     open: float = pa.Field(nullable=True)
     high: float = pa.Field(nullable=True)
@@ -81,6 +99,20 @@ class QuarantinedBars(Table):
     volume: float = pa.Field(nullable=True)
     vwap: float = pa.Field(nullable=True)
     reason: str
+
+
+class BarVerdicts(Table):
+    """What became of suspect bars, every word kept; `session` is the bar's.
+
+    `verdict` is `confirmed` or `reverted` by rule, `released` or `rejected` by a person;
+    `decided_in` is the session in which it was said, `decided_by` is `rule` or the person's name.
+    """
+
+    verdict: str = pa.Field(isin=["confirmed", "reverted", "released", "rejected"])
+    decided_in: date
+    decided_by: str = pa.Field(str_length={"min_value": 1})
+    reason: str
+    known_at: UtcTime
 
 
 class Features(pa.DataFrameModel):
@@ -123,8 +155,10 @@ class TargetWeights(Table):
 TABLES: dict[str, type[pa.DataFrameModel]] = {
     "raw_bars": RawBars,
     "corporate_actions": CorporateActions,
+    "action_checks": ActionChecks,
     "clean_bars": CleanBars,
     "quarantined_bars": QuarantinedBars,
+    "bar_verdicts": BarVerdicts,
     "features": Features,
     "predictions": Predictions,
     "signals": Signals,
@@ -134,11 +168,11 @@ TABLES: dict[str, type[pa.DataFrameModel]] = {
 
 
 def validate(table: str, frame: pl.DataFrame) -> pl.DataFrame:
-    """Return `frame` when it has the shape of `table`; raise SchemaError that names the first offences."""
+    """Return `frame` if it has the shape of `table`; else SchemaError names the first offences."""
     try:
         return TABLES[table].validate(frame, lazy=True)  # pyright: ignore[reportReturnType]
     except SchemaErrors as error:
-        cases = error.failure_cases.head(3).to_dicts()
+        cases = cast("pl.DataFrame", error.failure_cases).head(3).to_dicts()
         found = "; ".join(
             f"{case['column']}: {case['check']} got {case['failure_case']}" for case in cases
         )

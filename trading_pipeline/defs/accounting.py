@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -10,7 +11,7 @@ from trading_pipeline.adapters import plots
 from trading_pipeline.adapters.model_store import ModelStore
 from trading_pipeline.core.accounting.pnl import Pnl
 from trading_pipeline.core.market.checks import CheckOutcome
-from trading_pipeline.defs.metadata import table
+from trading_pipeline.defs.metadata import dollars, table
 from trading_pipeline.defs.partitions import BACKFILL, SESSIONS, is_backfill, session_of
 from trading_pipeline.defs.resources import mandate_of, parameters_of, report_folder
 from trading_pipeline.flows.day import Desk, value_book
@@ -139,7 +140,7 @@ def checks_of_run(instance: dg.DagsterInstance, run_id: str) -> list[CheckOutcom
     ]
 
 
-def _positions(pnl: Pnl) -> dict[str, object]:
+def _positions(pnl: Pnl) -> dict[str, Any]:
     columns = ("symbol", "quantity", "average_cost", "price", "source", "value", "unrealized")
     rows = [
         [str(getattr(position, column)) for column in columns] for position in pnl.open_positions
@@ -148,13 +149,13 @@ def _positions(pnl: Pnl) -> dict[str, object]:
     return {
         "dagster/row_count": len(rows),
         "valued_session": str(pnl.session),
-        "gross": float(pnl.gross),
-        "net": float(pnl.net),
+        "gross": dollars(pnl.gross),
+        "net": dollars(pnl.net),
         "positions": table(frame),
     }
 
 
-def _pnl(pnl: Pnl, history: list[Pnl]) -> dict[str, object]:
+def _pnl(pnl: Pnl, history: list[Pnl]) -> dict[str, Any]:
     columns = ("symbol", "realized", "unrealized", "dividends", "fees")
     rows = [[str(getattr(position, column)) for column in columns] for position in pnl.positions]
     curve = [(each.session, float(each.nav)) for each in history if each.session <= pnl.session]
@@ -162,7 +163,7 @@ def _pnl(pnl: Pnl, history: list[Pnl]) -> dict[str, object]:
     return {
         "valued_session": str(pnl.session),
         **{
-            name: float(getattr(pnl, name))
+            name: dollars(getattr(pnl, name))
             for name in ("nav", "cash", "realized", "unrealized", "fees", "total")
         },
         "per_symbol": table(

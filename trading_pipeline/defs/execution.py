@@ -1,13 +1,15 @@
 """Assets of execution: the orders of a session, and their fills. The only ones that may trade."""
 
 from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
 
 import dagster as dg
 import polars as pl
 
 from trading_pipeline.core.execution.order import Fill, Order
 from trading_pipeline.core.market.calendar import next_session
-from trading_pipeline.defs.metadata import table
+from trading_pipeline.defs.metadata import dollars, table
 from trading_pipeline.defs.partitions import BACKFILL, SESSIONS, is_backfill, session_of
 from trading_pipeline.defs.resources import mandate_of
 from trading_pipeline.flows.day import Desk, place_orders, take_fills
@@ -86,19 +88,19 @@ def fills(
             "dagster/row_count": len(found),
             "trade_session": str(next_session(session)),
             "settled_sessions": ", ".join(str(day) for day in settled.sessions) or "none new",
-            "commission": float(sum(fill.commission for fill in found)),
+            "commission": dollars(sum((fill.commission for fill in found), Decimal(0))),
             "fills": table(_fill_rows(found)),
         }
     )
 
 
-def _placed(done: Traded) -> dict[str, dg.MetadataValue | str | int | float]:
+def _placed(done: Traded) -> dict[str, Any]:
     states = [order.state.value for order in done.orders]
     return {
         "dagster/row_count": len(done.orders),
         "decided_by_this_run": str(done.new),
         "model_version": done.decision.model_version,
-        "nav": float(done.decision.nav),
+        "nav": dollars(done.decision.nav),
         "states": ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states))),
         "orders": table(_order_rows(done.orders)),
         "skipped": ", ".join(f"{symbol} ({why})" for symbol, why in done.skips.items()) or "none",

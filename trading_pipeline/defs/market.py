@@ -1,11 +1,12 @@
 """Assets of market data: raw bars, corporate actions, and what passed the quality gate."""
 
 import dagster as dg
+import polars as pl
 
 from trading_pipeline.adapters.lake import Lake
 from trading_pipeline.defs.metadata import check_results, described, table
 from trading_pipeline.defs.partitions import BACKFILL, SESSIONS, sessions_of
-from trading_pipeline.flows.clean import clean
+from trading_pipeline.flows.clean import GateRules, clean
 from trading_pipeline.flows.ingest import Ingested, ingest_actions, ingest_bars
 from trading_pipeline.flows.ports import MarketData
 from trading_pipeline.flows.window import with_history
@@ -100,12 +101,18 @@ def quality_gate(
         lake,
         symbols=symbols,
         sessions=with_history(lake, "clean_bars", asked, history=history, symbols=symbols),
-        quality=settings.quality,
-        freshness=settings.freshness,
-        convention=settings.adjustment,
+        rules=GateRules(
+            quality=settings.quality,
+            freshness=settings.freshness,
+            convention=settings.adjustment,
+        ),
     )
     outcomes = {session: done.outcomes[session] for session in asked}
-    yield dg.MaterializeResult("clean_bars", metadata=described(done.clean))
+    odd = done.action_checks.filter(pl.col("verdict").is_in(["contradicted", "late"]))
+    yield dg.MaterializeResult(
+        "clean_bars",
+        metadata=described(done.clean, actions_not_applied=odd.height, odd_actions=table(odd)),
+    )
     yield dg.MaterializeResult("quarantined_bars", metadata=described(done.quarantined))
     yield from check_results("clean_bars", outcomes)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import dagster as dg
@@ -18,7 +19,8 @@ def described(frame: pl.DataFrame, **more: Any) -> dict[str, Any]:
     """Row and symbol counts, a preview of the last rows, and whatever else is given."""
     return {
         "dagster/row_count": frame.height,
-        "symbols": frame["symbol"].n_unique() if "symbol" in frame.columns else 0,
+        "dagster/column_schema": columns(frame.schema),
+        "symbols": frame["symbol"].n_unique(),
         "preview": table(frame.select(frame.columns[:12]).tail(PREVIEW_ROWS)),
         **more,
     }
@@ -31,6 +33,11 @@ def table(frame: pl.DataFrame) -> dg.MetadataValue:
         for row in frame.to_dicts()
     ]
     return dg.MetadataValue.table(records=rows, schema=columns(frame.schema))
+
+
+def dollars(amount: Decimal) -> float:
+    """An amount as the UI shows and charts it, in cents."""
+    return float(round(amount, 2))
 
 
 def columns(schema: Mapping[str, object]) -> dg.TableSchema:

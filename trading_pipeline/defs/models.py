@@ -1,15 +1,22 @@
-"""Assets of the model: the release that trades, and its predictions."""
+"""Assets of the model: the release that trades, its predictions, and its challenger."""
+
+from collections.abc import Sequence
 
 import dagster as dg
+import polars as pl
 
 from trading_pipeline.adapters.lake import Lake
 from trading_pipeline.adapters.model_store import ModelStore
+from trading_pipeline.core.market.checks import CheckOutcome
 from trading_pipeline.core.models.walk import Progress
-from trading_pipeline.defs.metadata import described
-from trading_pipeline.defs.partitions import BACKFILL, SESSIONS, sessions_of
-from trading_pipeline.flows.predict import predict
-from trading_pipeline.flows.train import Training, ensure_release
-from trading_pipeline.settings import Settings, source_revision, utc_now
+from trading_pipeline.defs.metadata import described, table
+from trading_pipeline.defs.partitions import BACKFILL, SESSIONS, session_of, sessions_of
+from trading_pipeline.defs.training import bench_of, training_of
+from trading_pipeline.flows.judge import promotion_gates
+from trading_pipeline.flows.lifecycle import running_model
+from trading_pipeline.flows.predict import predict, predict_shadow
+from trading_pipeline.flows.train import ensure_release, train
+from trading_pipeline.settings import Settings, utc_now
 
 _COMMON = {
     "group_name": "models",
@@ -33,14 +40,7 @@ def model(
     model_store: dg.ResourceParam[ModelStore],
 ) -> dg.MaterializeResult:
     """Make sure of a release as of the first session of the run."""
-    training = Training(
-        strategy=settings.strategy,
-        symbols=settings.symbols,
-        as_of=sessions_of(context)[0],
-        rules=settings.training,
-        convention=settings.adjustment,
-        revision=source_revision(),
-    )
+    training = training_of(settings, sessions_of(context)[0])
     release = ensure_release(lake, model_store, training, now=utc_now(), progress=_teller(context))
     card = release.manifest
     return dg.MaterializeResult(
@@ -54,6 +54,49 @@ def model(
             **card.metrics,
         }
     )
+
+
+@dg.asset(
+    group_name="models",
+    owners=["team:research"],
+    partitions_def=SESSIONS,
+    deps=["features", "clean_bars", "corporate_actions"],
+    kinds={"lightgbm", "mlflow"},
+    description="A model trained as of the session, registered in MLflow as challenger, with the "
+    "verdict of every gate it would have to pass to trade. It trades only once it is activated.",
+)
+def challenger(
+    context: dg.AssetExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    lake: dg.ResourceParam[Lake],
+    model_store: dg.ResourceParam[ModelStore],
+) -> dg.MaterializeResult:
+    """Train as of the run's session and say whether the model may trade."""
+    session = session_of(context)
+    training = training_of(settings, session)
+    trained = train(lake, model_store, training, progress=_teller(context))
+    model = model_store.fetch(settings.strategy, trained.version.version)
+    bench = bench_of(settings, lake, session)
+    running = running_model(model_store, settings.strategy)
+    outcomes = promotion_gates(bench, model, running)
+    return dg.MaterializeResult(
+        metadata={
+            "model_version": model.model_version,
+            "may_trade": all(one.passed for one in outcomes),
+            "gates": verdicts(outcomes),
+            "evaluation": trained.walk.test.sentence(),
+            "trained_from": str(trained.card.trained_from),
+            "mlflow_run": trained.version.run_id,
+            **trained.metrics,
+        }
+    )
+
+
+def verdicts(outcomes: Sequence[CheckOutcome]) -> dg.MetadataValue:
+    """What each gate found, as a table."""
+    schema = {"gate": pl.String, "passed": pl.Boolean, "found": pl.String}
+    rows = [(one.name, one.passed, one.sentence) for one in outcomes]
+    return table(pl.DataFrame(rows, schema=schema, orient="row"))
 
 
 def _teller(context: dg.AssetExecutionContext) -> Progress:
@@ -82,4 +125,23 @@ def predictions(
 ) -> dg.MaterializeResult:
     """Predict from the stored features of the run's sessions."""
     frame = predict(lake, model_store, strategy=settings.strategy, sessions=sessions_of(context))
+    return dg.MaterializeResult(metadata=described(frame))
+
+
+@dg.asset(
+    **_COMMON,
+    deps=["features", "model"],
+    kinds={"lightgbm", "parquet"},
+    description="What the challenger would have said of each symbol: for comparison with the "
+    "champion, in the table of predictions under a name that nothing trades on.",
+)
+def shadow_predictions(
+    context: dg.AssetExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    lake: dg.ResourceParam[Lake],
+    model_store: dg.ResourceParam[ModelStore],
+) -> dg.MaterializeResult:
+    """Predict the run's sessions with the challenger, if there is one."""
+    sessions = sessions_of(context)
+    frame = predict_shadow(lake, model_store, strategy=settings.strategy, sessions=sessions)
     return dg.MaterializeResult(metadata=described(frame))

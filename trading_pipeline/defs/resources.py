@@ -4,8 +4,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
-
 from trading_pipeline.adapters.file_data import FileData
 from trading_pipeline.adapters.lake import Lake
 from trading_pipeline.adapters.ledger import Ledger
@@ -114,6 +112,8 @@ def report_folder(settings: Settings, session: date) -> Path:
 
 def resources(settings: Settings) -> dict[str, Any]:
     """Resources by name; each is made when a run first needs it."""
+    import dagster as dg  # noqa: PLC0415 - heavy: `status` and `doctor` use this module without it
+
     return {
         "settings": settings,
         "lake": lake(settings),

@@ -2,29 +2,39 @@
 
 import logging
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 
 import polars as pl
 
 from trading_pipeline.adapters.lake import Lake
 from trading_pipeline.core.features.alpha158 import LOOK_BACK, VERSION
 from trading_pipeline.core.features.as_of import features_as_of
+from trading_pipeline.core.market.announcements import credible
 from trading_pipeline.core.market.calendar import FIRST_SESSION, session_window
 from trading_pipeline.core.market.corporate_actions import Convention
-from trading_pipeline.core.market.restatements import ACTIONS_KEY, current
+from trading_pipeline.core.market.quality import is_suspect
+from trading_pipeline.core.market.restatements import known_actions
 from trading_pipeline.errors import MissingDataError, SettingsError
 
 _log = logging.getLogger(__name__)
 
 
 def featurize(
-    lake: Lake, *, sessions: Sequence[date], symbols: Sequence[str], convention: Convention
+    lake: Lake,
+    *,
+    sessions: Sequence[date],
+    symbols: Sequence[str],
+    convention: Convention,
+    as_known_at: datetime | None = None,
 ) -> pl.DataFrame:
     """Write and return Alpha158 of each of `symbols` with a clean bar, in each of `sessions`.
 
-    Bars are adjusted as of each session; a range gives, to the last bit, what its sessions give one
-    by one. Raises MissingDataError when clean bars or corporate actions of a session or of its
-    look-back are not held: features of fewer sessions than exist would be wrong in silence.
+    A suspect bar is history for the sessions after it, and has no features of its own: it may not
+    be traded on, and its next bar may show that it was an error.
+    Bars are adjusted as of each session, by the credible actions known at `as_known_at`; a range
+    gives, to the last bit, what its sessions give one by one. Raises MissingDataError when clean
+    bars or corporate actions of a session or of its look-back are not held: features of fewer
+    sessions than exist would be wrong in silence.
     """
     asked = sorted(set(sessions))
     if not asked:
@@ -33,13 +43,16 @@ def featurize(
     _require_held(lake, asked, symbols)
     bars = lake.read("clean_bars", first, last, symbols=symbols)
     deliveries = lake.read("corporate_actions", first, last, symbols=symbols)
+    checks = lake.read("action_checks", first, last, symbols=symbols)
     features = features_as_of(
         bars,
-        current(deliveries, key=ACTIONS_KEY),
+        credible(known_actions(deliveries, as_known_at), checks),
         sessions=asked,
         convention=convention,
         listed_before=_listed_before(lake, bars, first),
     )
+    aside = lake.read("quarantined_bars", asked[0], last, symbols=symbols).filter(is_suspect())
+    features = features.join(aside, on=["symbol", "session"], how="anti", maintain_order="left")
     lake.write("features", features, asked, symbols=symbols)
     _log.info(
         "features written",

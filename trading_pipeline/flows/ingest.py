@@ -1,28 +1,27 @@
-"""Ingest: a vendor's bars and corporate actions into the lake, and the quality gate over them.
+"""Ingest: a vendor's bars and corporate actions into the lake.
 
 Raw tables keep every delivery that said something new, with the time it became known: the same
 delivery again changes no byte, a restatement is kept beside what it corrects and is reported.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 
 from trading_pipeline.adapters.lake import Lake
-from trading_pipeline.core.market.calendar import require_session, session_window, sessions_between
-from trading_pipeline.core.market.checks import CheckOutcome, listed
-from trading_pipeline.core.market.corporate_actions import Convention, on_sessions
-from trading_pipeline.core.market.freshness import FreshnessRules, check_freshness
-from trading_pipeline.core.market.quality import Gated, QualityRules, check_session, gate
-from trading_pipeline.core.market.restatements import ACTIONS_KEY, BARS_KEY, current, merge
+from trading_pipeline.core.market.calendar import sessions_between
+from trading_pipeline.core.market.checks import listed
+from trading_pipeline.core.market.corporate_actions import on_sessions
+from trading_pipeline.core.market.restatements import ACTIONS_KEY, BARS_KEY, merge, withdrawn
 from trading_pipeline.errors import MissingDataError, SettingsError
 from trading_pipeline.flows.ports import MarketData
+from trading_pipeline.flows.window import checked, missing_sessions, rows_of, span
 
-LOOK_BACK = 70
-"""Sessions of raw bars before a session that its verdicts look at."""
+MOST_WITHDRAWN = 3
+"""Actions that a delivery may take back, and as many more as it has itself."""
 
 _LONGEST_CLOSURE = timedelta(days=10)
 _log = logging.getLogger(__name__)
@@ -44,52 +43,6 @@ class Ingested:
     written: int
 
 
-class Outcomes(Mapping[date, list[CheckOutcome]]):
-    """The checks coverage, quarantine and freshness of each session, made when looked up.
-
-    A history of years is written for the sake of one session, whose checks alone are asked for.
-    """
-
-    def __init__(
-        self,
-        sessions: Sequence[date],
-        gated: Gated,
-        newest: pl.DataFrame,
-        *,
-        quality: QualityRules,
-        freshness: FreshnessRules,
-    ) -> None:
-        """Take the gated bars and, as `newest`, the newest bars that were known in each session."""
-        self._sessions = dict.fromkeys(sessions)
-        self._gated, self._newest = gated, newest
-        self._quality, self._freshness = quality, freshness
-
-    def __getitem__(self, session: date) -> list[CheckOutcome]:
-        if session not in self._sessions:
-            raise KeyError(session)
-        known = self._newest.filter(pl.col("asked") == session)
-        expected = known["symbol"].to_list()
-        return [
-            *check_session(session, self._gated, expected, self._quality),
-            check_freshness(known, session, expected, self._freshness),
-        ]
-
-    def __iter__(self) -> Iterator[date]:
-        return iter(self._sessions)
-
-    def __len__(self) -> int:
-        return len(self._sessions)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cleaned:
-    """The asked sessions after the gate: both tables as written, and each session's checks."""
-
-    clean: pl.DataFrame
-    quarantined: pl.DataFrame
-    outcomes: Mapping[date, list[CheckOutcome]]
-
-
 def ingest_bars(
     lake: Lake,
     vendor: MarketData,
@@ -103,7 +56,7 @@ def ingest_bars(
     A session without bars is held as empty. Raises SettingsError for a symbol the vendor does not
     have or a day that is no session, MissingDataError when it has no bar of the whole range.
     """
-    asked = _checked(sessions)
+    asked = checked(sessions)
     delivered = vendor.bars(_known(vendor, symbols), asked[0], asked[-1])
     if delivered.is_empty():
         newest = vendor.last_session()
@@ -112,7 +65,8 @@ def ingest_bars(
             f" {asked[-1]}" + (f": its last session is {newest}." if newest else ".")
         )
     _tell_of_strays(delivered, asked)
-    return _keep(lake, "raw_bars", _delivery(vendor, delivered, now), asked, key=BARS_KEY)
+    rows = _delivery(vendor, delivered, now)
+    return _keep(lake, _Delivery("raw_bars", BARS_KEY, rows, frozenset(symbols)), asked)
 
 
 def ingest_actions(
@@ -122,77 +76,22 @@ def ingest_actions(
     symbols: Sequence[str],
     sessions: Iterable[date],
     now: datetime,
+    complete: bool = True,
 ) -> Ingested:
     """Store the vendor's corporate actions that first matter in these sessions, known at `now`.
 
     An action whose ex-date is no session belongs to the next one. Most sessions have none and are
-    held as empty. Raises SettingsError as `ingest_bars` does.
+    held as empty. Unless the delivery is not `complete`, an action of the vendor's own that it no
+    longer lists is taken back. Raises SettingsError as `ingest_bars` does, MissingDataError when so
+    many are missing that the delivery cannot be complete.
     """
-    asked = _checked(sessions)
+    asked = checked(sessions)
     first = asked[0] - _LONGEST_CLOSURE
     delivered = on_sessions(vendor.corporate_actions(_known(vendor, symbols), first, asked[-1]))
     rows = _delivery(vendor, delivered, now)
-    return _keep(lake, "corporate_actions", rows, asked, key=ACTIONS_KEY)
-
-
-def clean(
-    lake: Lake,
-    *,
-    symbols: Sequence[str],
-    sessions: Iterable[date],
-    quality: QualityRules,
-    freshness: FreshnessRules,
-    convention: Convention,
-) -> Cleaned:
-    """Part the raw bars of these sessions into clean and quarantined ones, and check each session.
-
-    Expected in a session is every asked symbol with a raw bar in it or in the LOOK_BACK sessions
-    before it, so that a stock counts from its listing on. Both tables are written whatever the
-    checks say. A range gives what its sessions give one by one, unless a symbol paused for longer
-    than the look-back. Raises MissingDataError where raw bars or actions of a session are not held.
-    """
-    asked = _checked(sessions)
-    for table in ("raw_bars", "corporate_actions"):
-        if missing := missing_sessions(lake, table, asked):
-            raise MissingDataError(
-                f"{table} of {listed([str(session) for session in missing])} is not held: ingest"
-                " it first."
-            )
-    span = (session_window(asked[0], LOOK_BACK + 1)[0], asked[-1])
-    bars = current(lake.read("raw_bars", *span, symbols=symbols), key=BARS_KEY)
-    actions = current(lake.read("corporate_actions", *span, symbols=symbols), key=ACTIONS_KEY)
-    whole = gate(bars, actions, quality, convention=convention)
-    gated = Gated(_of(whole.clean, asked), _of(whole.quarantined, asked))
-    lake.write("quarantined_bars", gated.quarantined, asked)
-    lake.write("clean_bars", gated.clean, asked)
-    _log.info(
-        "bars gated",
-        extra={"clean": len(gated.clean), "quarantined": len(gated.quarantined)} | _span(asked),
-    )
-    newest = _newest_bars(bars, asked)
-    outcomes = Outcomes(asked, gated, newest, quality=quality, freshness=freshness)
-    return Cleaned(clean=gated.clean, quarantined=gated.quarantined, outcomes=outcomes)
-
-
-def missing_sessions(lake: Lake, table: str, window: Sequence[date]) -> list[date]:
-    """Return the sessions of the window that the table does not hold, oldest first."""
-    if not window:
-        return []
-    return sorted(set(window) - lake.held(table, min(window), max(window)))
-
-
-def with_history(lake: Lake, table: str, sessions: Iterable[date], *, history: int) -> list[date]:
-    """Return the sessions and those of the `history` up to the first that are not held."""
-    asked = _checked(sessions)
-    earlier = session_window(asked[0], history)
-    return sorted({*asked, *missing_sessions(lake, table, earlier)})
-
-
-def _checked(sessions: Iterable[date]) -> list[date]:
-    asked = sorted({require_session(session) for session in sessions})
-    if not asked:
-        raise SettingsError("No session was asked for: at least one is expected.")
-    return asked
+    names, at = frozenset(symbols), now if complete else None
+    delivery = _Delivery("corporate_actions", ACTIONS_KEY, rows, names, vendor.name, at)
+    return _keep(lake, delivery, asked)
 
 
 def _known(vendor: MarketData, symbols: Sequence[str]) -> list[str]:
@@ -224,18 +123,49 @@ def _tell_of_strays(bars: pl.DataFrame, asked: list[date]) -> None:
         _log.warning("bars of closed days left out", extra={"rows": len(strays), "days": days[:5]})
 
 
-def _keep(
-    lake: Lake, table: str, rows: pl.DataFrame, asked: list[date], *, key: Sequence[str]
-) -> Ingested:
+@dataclass(frozen=True, slots=True)
+class _Delivery:
+    """Rows a vendor delivered for a table when it was asked for these symbols."""
+
+    table: str
+    key: Sequence[str]
+    rows: pl.DataFrame
+    symbols: frozenset[str]
+    vendor: str = ""
+    complete_at: datetime | None = None
+
+    def completed(self, held: pl.DataFrame, delivered: pl.DataFrame) -> pl.DataFrame:
+        """Add what a complete delivery says of the held rows that it lacks."""
+        if self.complete_at is None:
+            return delivered
+        gone = withdrawn(held, delivered, vendor=self.vendor, known_at=self.complete_at)
+        if gone.height > max(MOST_WITHDRAWN, delivered.height):
+            raise MissingDataError(
+                f"The vendor {self.vendor} no longer has {gone.height} actions that it delivered"
+                f" before, the first of {gone['symbol'][0]} on {gone['ex_date'][0]}: the delivery"
+                " is not complete."
+            )
+        if len(gone):
+            _log.warning("actions taken back", extra={"rows": gone.height})
+        return pl.concat([delivered, gone.select(delivered.columns)])
+
+
+def _keep(lake: Lake, delivery: _Delivery, asked: list[date]) -> Ingested:
     """Merge a delivery into what is held and write the sessions that changed."""
     from trading_pipeline.core.schemas import validate  # heavy: on first use
 
-    delivered = _of(validate(table, rows), asked)
-    held = lake.read(table, asked[0], asked[-1])
-    merged = merge(held, delivered, key=key)
-    changed = _changed(held, merged.frame) | set(missing_sessions(lake, table, asked))
-    if changed:
-        lake.write(table, _of(merged.frame, changed), changed)
+    table, symbols = delivery.table, delivery.symbols
+    rows = rows_of(validate(table, delivery.rows), asked)
+    delivered = rows.filter(pl.col("symbol").is_in(sorted(symbols)))
+    # What is merged into must still be there when the result is written.
+    with lake.writing(table, asked):
+        held = lake.read(table, asked[0], asked[-1], symbols=sorted(symbols))
+        said = delivery.completed(rows_of(held, asked), delivered)
+        merged = merge(held, said, key=delivery.key)
+        missing = missing_sessions(lake, table, asked, symbols=symbols)
+        changed = _changed(held, merged.frame).union(missing)
+        if changed:
+            lake.write(table, rows_of(merged.frame, changed), changed, symbols=symbols)
     result = Ingested(
         rows=delivered,
         symbols=delivered["symbol"].n_unique(),
@@ -244,7 +174,7 @@ def _keep(
         written=len(changed),
     )
     facts = {"table": table, "rows": len(delivered), "restated": len(merged.restated)}
-    _log.info("delivery kept", extra=facts | {"written": len(changed)} | _span(asked))
+    _log.info("delivery kept", extra=facts | {"written": len(changed)} | span(asked))
     return result
 
 
@@ -253,37 +183,3 @@ def _changed(before: pl.DataFrame, after: pl.DataFrame) -> set[date]:
     added = after.join(before, on=after.columns, how="anti", nulls_equal=True)
     gone = before.join(after, on=after.columns, how="anti", nulls_equal=True)
     return {*added["session"], *gone["session"]}
-
-
-def _newest_bars(bars: pl.DataFrame, asked: list[date]) -> pl.DataFrame:
-    """The newest bar of each symbol in each asked session, unless more than LOOK_BACK behind.
-
-    Columns asked (the session it is the newest bar in), symbol, session (the bar's own).
-    """
-    days = sessions_between(session_window(asked[0], LOOK_BACK + 1)[0], asked[-1])
-    number = pl.DataFrame({"session": days, "number": range(len(days))})
-    grid = number.filter(pl.col("session").is_in(asked)).join(
-        bars.select("symbol").unique(), how="cross"
-    )
-    return (
-        grid.rename({"session": "asked"})
-        .sort("number")
-        .join_asof(
-            bars.select("symbol", "session").unique().join(number, on="session").sort("number"),
-            on="number",
-            by="symbol",
-            tolerance=LOOK_BACK,
-            check_sortedness=False,
-        )
-        .drop_nulls("session")
-        .select("asked", "symbol", "session")
-        .sort("asked", "symbol")
-    )
-
-
-def _of(frame: pl.DataFrame, sessions: Iterable[date]) -> pl.DataFrame:
-    return frame.filter(pl.col("session").is_in(list(sessions)))
-
-
-def _span(asked: list[date]) -> dict[str, str]:
-    return {"first_session": str(asked[0]), "last_session": str(asked[-1])}

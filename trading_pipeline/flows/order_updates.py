@@ -66,19 +66,21 @@ def settle(
     is made good by the next one. Raises ReconciliationError when afterwards the broker's account is
     not the book of the ledger.
     """
-    known = ledger.entries()
-    symbols = _watched(ledger, broker)
-    markets = _markets(vendor, symbols, _due(ledger, vendor, through=through, now=now))
+    known, orders = ledger.entries(), ledger.orders(states=OPEN)
+    due = _due(ledger, vendor, through=through, now=now)
+    symbols = {order.symbol for order in orders}.union(broker.account().positions)
+    markets = _markets(vendor, sorted(symbols), due)
     for market in markets:
         broker.advance(market)
     sessions = tuple(market.session for market in markets)
-    news = hear(ledger, broker, known)
-    orders = [*news.orders, *_expire(ledger, news, sessions)]
+    news = hear(broker, orders, known)
+    settled = max(sessions, default=ledger.last_settlement())
+    steps = [*news.orders, *_expire(orders, news, settled)]
     new = ledger.append(
-        at=now, orders=orders, fills=news.fills, entries=news.entries, settled=sessions
+        at=now, orders=steps, fills=news.fills, entries=news.entries, settled=sessions
     )
     _require_agreement([*known, *news.fills, *news.entries], broker)
-    moved = {order.client_order_id: order for order in orders}
+    moved = {order.client_order_id: order for order in steps}
     if sessions or new.fills or new.entries:
         counts = {"sessions": len(sessions), "fills": len(new.fills), "entries": len(new.entries)}
         _log.info("sessions settled", extra=counts)
@@ -90,14 +92,11 @@ def settle(
     )
 
 
-def hear(ledger: Ledger, broker: Broker, known: Iterable[Entry]) -> News:
-    """Return what the broker tells of open orders and of the account beyond the `known` entries.
-
-    Nothing is written.
-    """
+def hear(broker: Broker, orders: Iterable[Order], known: Iterable[Entry]) -> News:
+    """Return what the broker tells of `orders` and the account beyond the `known` entries."""
     fills = {entry.fill_id for entry in known if isinstance(entry, Fill)}
     entries = {entry.entry_id for entry in known if isinstance(entry, CashEntry)}
-    waiting = ledger.orders(states=SENT)
+    waiting = [order for order in orders if order.state in SENT]
     told: defaultdict[str, list[Fill]] = defaultdict(list)
     for fill in broker.fills([order.client_order_id for order in waiting]) if waiting else []:
         if fill.fill_id not in fills:
@@ -130,11 +129,6 @@ def catch_up(order: Order, found: BrokerOrder, fills: Iterable[Fill]) -> list[Or
     if found.state in _ENDED and steps[-1].state in SENT:
         steps.append(move(steps[-1], found.state, reason=found.reason))
     return steps[1:]
-
-
-def _watched(ledger: Ledger, broker: Broker) -> list[str]:
-    ordered = {order.symbol for order in ledger.orders(states=OPEN)}
-    return sorted(ordered.union(broker.account().positions))
 
 
 def _due(ledger: Ledger, vendor: MarketData, *, through: date, now: datetime) -> list[date]:
@@ -218,13 +212,13 @@ def _ratio(ratio: float) -> Decimal:
     return Decimal(repr(ratio))
 
 
-def _expire(ledger: Ledger, news: News, sessions: Sequence[date]) -> Iterator[Order]:
+def _expire(orders: Iterable[Order], news: News, settled: date | None) -> Iterator[Order]:
     """Yield the steps of orders that never reached the broker and whose session is over."""
-    settled = max(sessions, default=ledger.last_settlement())
     found = {order.client_order_id for order in news.orders}
-    for order in ledger.orders(states=[OrderState.PLANNED, *_IN_DOUBT]):
+    for order in orders:
         due = next_session(order.session)
-        if settled is None or due > settled or order.client_order_id in found:
+        unsent = order.state is OrderState.PLANNED or order.state in _IN_DOUBT
+        if settled is None or due > settled or not unsent or order.client_order_id in found:
             continue
         if order.state is OrderState.UNKNOWN:  # looked up, and the broker does not know it
             order = move(order, OrderState.SUBMITTING)  # noqa: PLW2901

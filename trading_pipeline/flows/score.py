@@ -8,6 +8,7 @@ import polars as pl
 
 from trading_pipeline.adapters.lake import Lake
 from trading_pipeline.core.market.universe import universe
+from trading_pipeline.core.market.verdicts import suspended
 from trading_pipeline.core.portfolio.construction import ConstructionRules, rank, weigh
 from trading_pipeline.core.strategies import STRATEGIES
 from trading_pipeline.errors import MissingDataError
@@ -20,7 +21,8 @@ def score(
 ) -> pl.DataFrame:
     """Write and return the signals of `sessions`: each session's universe, scored and ranked.
 
-    The universe is applied after the model: it keeps the asked symbols that have a clean bar.
+    The universe is applied after the model: it keeps the asked symbols that have a clean bar which
+    is not suspect. What other strategies say of these sessions stays.
     """
     parts = [_score_session(lake, strategy, symbols, session) for session in sessions]
     signals = pl.concat(parts)
@@ -37,15 +39,11 @@ def weigh_targets(
     Over a range, a session whose universe is too small for the asked counts has no targets; asked
     for by itself it is a SettingsError with the numbers.
     """
-    signals = lake.read("signals", sessions[0], sessions[-1]).filter(
-        pl.col("strategy") == strategy
-    )
+    signals = lake.read("signals", sessions[0], sessions[-1]).filter(pl.col("strategy") == strategy)
     parts = {session: signals.filter(pl.col("session") == session) for session in sessions}
     if len(sessions) > 1:
         parts = {session: part for session, part in parts.items() if part.height >= rules.needed}
-    targets = pl.concat(
-        [weigh(part, rules) for part in parts.values()] or [_no_targets(signals)]
-    )
+    targets = pl.concat([weigh(part, rules) for part in parts.values()] or [_no_targets(signals)])
     lake.write("target_weights", targets, sessions, strategy=strategy)
     _log.info("target weights written", extra={"strategy": strategy, "sessions": len(parts)})
     return targets
@@ -54,7 +52,8 @@ def weigh_targets(
 def _score_session(
     lake: Lake, strategy: str, symbols: Sequence[str], session: date
 ) -> pl.DataFrame:
-    tradable = universe(symbols, lake.read("clean_bars", session, session))
+    suspects = suspended(lake.read("quarantined_bars", session, session))
+    tradable = universe(symbols, lake.read("clean_bars", session, session), suspects)
     rows = pl.col("symbol").is_in(tradable)
     predictions = lake.read("predictions", session, session).filter(
         rows, pl.col("strategy") == strategy

@@ -148,9 +148,9 @@ def _outlook(
     ledger: Ledger, broker: Broker, marks: Mapping[str, Decimal], mandate: Mandate
 ) -> _Outlook:
     """Return the book of the session, with what is on its way to the market as if filled."""
-    entries, orders = ledger.entries(mandate.session), ledger.orders(states=OPEN)
+    entries, orders = ledger.entries(), ledger.orders(states=OPEN)
     if mandate.dry_run:  # nothing was settled, so hear what settling would bring
-        entries, orders = _heard(ledger, broker, entries, orders)
+        entries, orders = _heard(broker, entries, orders)
     settled = replay(Book(), (entry for entry in entries if entry.session <= mandate.session))
     closes = {symbol: Mark(price=price, source=CLOSE) for symbol, price in marks.items()}
     book = settled
@@ -169,9 +169,9 @@ def _outlook(
 
 
 def _heard(
-    ledger: Ledger, broker: Broker, entries: list[Entry], orders: list[Order]
+    broker: Broker, entries: list[Entry], orders: list[Order]
 ) -> tuple[list[Entry], list[Order]]:
-    news = hear(ledger, broker, entries)
+    news = hear(broker, orders, entries)
     moved = {order.client_order_id: order for order in news.orders}
     now = [moved.get(order.client_order_id, order) for order in orders]
     return [*entries, *news.fills, *news.entries], [o for o in now if o.state in OPEN]

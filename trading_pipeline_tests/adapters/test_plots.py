@@ -105,3 +105,50 @@ def test_the_ui_gets_a_small_png_within_markdown() -> None:
     head, data = text.split(",")
     assert head == "![equity](data:image/png;base64"
     assert base64.b64decode(data.rstrip(")")) == png
+
+
+CURVES = {"train": (0.9, 0.8, 0.7), "valid": (0.9, 0.85, 0.86)}
+
+
+def heights(svg: str, color: str) -> list[float]:
+    """The vertical places of the line of a color; the axis of SVG points downward."""
+    styles = [(node.attrib.get("style", ""), node) for node in ElementTree.fromstring(svg).iter()]
+    lines = [node.attrib["d"] for style, node in styles if f"stroke: var(--{color}" in style]
+    points = re.split("[ML]", lines[0])  # the one of the legend comes later
+    return [float(point.split()[-1]) for point in points if point.strip()]
+
+
+def test_the_learning_curves_name_their_windows_and_the_round_that_was_kept() -> None:
+    svg = plots.to_svg(plots.learning_curves(CURVES, best=2))
+
+    found = texts(svg)
+    assert {"train", "valid"} <= set(found)
+    assert "best round 2" in "".join(found)
+    assert heights(svg, "long") == sorted(heights(svg, "long"))  # an error that falls
+
+
+def test_a_session_without_a_correlation_adds_nothing() -> None:
+    sessions = [session for session, _ in HISTORY[:4]]
+    daily = {"IC": [0.1, None, 0.2, float("nan")]}
+
+    svg = plots.to_svg(plots.cumulative_ic(sessions, daily))
+
+    first, second, third, fourth = heights(svg, "long")
+    assert first == second > third == fourth
+
+
+def test_of_many_features_the_largest_gains_are_drawn_by_their_names() -> None:
+    gains = {f"F<{number:03}": float(number) for number in range(100)}
+    names = [name for name in texts(plots.to_svg(plots.importance(gains))) if name.startswith("F<")]
+
+    assert names[-1] == "F<099"
+    assert len(names) == plots.SHOWN_FEATURES
+
+
+def test_a_training_without_figures_can_be_drawn() -> None:
+    for figure in (
+        plots.learning_curves({}, best=0),
+        plots.cumulative_ic([], {"IC": []}),
+        plots.importance({}),
+    ):
+        ElementTree.fromstring(plots.to_svg(figure))

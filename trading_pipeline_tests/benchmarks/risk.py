@@ -44,7 +44,7 @@ def large() -> tuple[list[Order], RiskView]:
     symbols = [f"S{number:03}" for number in range(SIZE)]
     held = {symbol: random.choice([-90, -40, 40, 90]) for symbol in symbols}
     basket = [
-        order(symbol, random.choice([-60, -20, 20, 60]), number=number)
+        order(symbol, held[symbol] // 2 if number % 2 else -2 * held[symbol], number=number)
         for number, symbol in enumerate(symbols)
     ]
     prices = {symbol: f"{random.uniform(10, 900):.4f}" for symbol in symbols}

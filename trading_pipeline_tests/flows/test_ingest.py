@@ -1,8 +1,8 @@
 import logging
+import threading
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
@@ -14,33 +14,26 @@ from trading_pipeline.adapters.sample_data import SampleData
 from trading_pipeline.core.market.calendar import sessions_between
 from trading_pipeline.core.market.restatements import current
 from trading_pipeline.errors import MissingDataError, SchemaError, SettingsError
-from trading_pipeline.flows.ingest import (
-    ingest_actions,
-    ingest_bars,
-    missing_sessions,
-    with_history,
-)
-from trading_pipeline.flows.ports import MarketData
+from trading_pipeline.flows.ingest import ingest_actions, ingest_bars
+from trading_pipeline.flows.window import missing_sessions, with_history
 from trading_pipeline_tests.factories import (
     FrameVendor,
     actions_of,
-    dividend,
-    random_bars,
     real_delivery,
-    sessions_from,
     split,
     with_close,
 )
-
-NOW = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
-LATER = NOW + timedelta(days=1)
-SYMBOLS = ("AAA", "BBB", "CCC")
-SESSIONS = sessions_from(count=90)
-BARS = random_bars(SYMBOLS, SESSIONS)
-
-
-def frames(held: pl.DataFrame = BARS, **more: Any) -> FrameVendor:
-    return FrameVendor(held=held, **more)
+from trading_pipeline_tests.flows.market_days import (
+    BARS,
+    LATER,
+    NOW,
+    SESSIONS,
+    SYMBOLS,
+    both,
+    files,
+    frames,
+    whole,
+)
 
 
 class Generous(FrameVendor):
@@ -53,23 +46,6 @@ class Generous(FrameVendor):
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     return Lake(tmp_path / "lake")
-
-
-def both(
-    lake: Lake, vendor: MarketData, sessions: Sequence[date], *, symbols: Sequence[str] = SYMBOLS
-) -> None:
-    ingest_bars(lake, vendor, symbols=symbols, sessions=sessions, now=NOW)
-    ingest_actions(lake, vendor, symbols=symbols, sessions=sessions, now=NOW)
-
-
-def whole(lake: Lake, table: str = "raw_bars") -> pl.DataFrame:
-    return lake.read(table, SESSIONS[0], SESSIONS[-1])
-
-
-def files(lake: Lake) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(lake.root)): path.read_bytes() for path in lake.root.rglob("*.parquet")
-    }
 
 
 def test_bars_are_stored_as_delivered_with_vendor_and_time(lake: Lake) -> None:
@@ -151,6 +127,41 @@ def test_a_second_set_of_symbols_joins_the_first(lake: Lake) -> None:
     assert_frame_equal(whole(lake).drop("vendor", "known_at"), BARS)
 
 
+def test_a_symbol_asked_for_later_gets_its_history_and_leaves_the_others(lake: Lake) -> None:
+    vendor = frames()
+    both(lake, vendor, SESSIONS, symbols=["AAA", "BBB"])
+    last, ask = SESSIONS[-1], {"history": 90, "symbols": SYMBOLS}
+    for table in ("raw_bars", "corporate_actions"):
+        assert with_history(lake, table, [last], **ask) == SESSIONS
+    both(lake, vendor, with_history(lake, "raw_bars", [last], **ask))
+    assert_frame_equal(whole(lake).drop("vendor", "known_at"), BARS)
+    for table in ("raw_bars", "corporate_actions"):
+        assert with_history(lake, table, [last], **ask) == [last]
+    both(lake, vendor, SESSIONS, symbols=["AAA"])
+    assert whole(lake).height == BARS.height
+
+
+@pytest.mark.parametrize("count", [1, 90])
+def test_two_ingests_of_a_session_at_once_lose_no_restatement(lake: Lake, count: int) -> None:
+    both(lake, frames(), SESSIONS)
+    day = SESSIONS[-1]
+    values = [float(value) for value in range(1, 9)]
+
+    def restate(value: float) -> None:
+        vendor = frames(with_close(BARS, "AAA", day, value))
+        later = NOW + timedelta(days=value)
+        ingest_bars(lake, vendor, symbols=SYMBOLS, sessions=SESSIONS[-count:], now=later)
+
+    writers = [threading.Thread(target=restate, args=(value,)) for value in values]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    kept = whole(lake).filter(symbol="AAA", session=day)
+    assert sorted(kept["close"])[:8] == values
+    assert kept.height == 9
+
+
 def test_a_session_without_bars_is_held_as_empty(lake: Lake) -> None:
     vendor = frames(BARS.filter(pl.col("session") != SESSIONS[1]))
     both(lake, vendor, SESSIONS[:3])
@@ -213,38 +224,6 @@ def test_a_vendor_of_another_shape_is_refused_and_nothing_is_written(lake: Lake)
         with pytest.raises(SchemaError, match="raw_bars does not have the promised shape"):
             ingest_bars(lake, frames(broken), symbols=SYMBOLS, sessions=SESSIONS, now=NOW)
     assert not lake.root.exists()
-
-
-def test_a_dividend_on_a_closed_day_belongs_to_the_next_session(lake: Lake) -> None:
-    # KO went ex on 2001-09-12; the exchange was closed from the 11th to the 14th.
-    reopened = date(2001, 9, 17)
-    vendor = frames(
-        held=random_bars(["KO"], [date(2001, 9, 10), reopened]),
-        actions=actions_of(dividend("KO", date(2001, 9, 12), 0.18)),
-    )
-    ask = {"symbols": ["KO"], "now": NOW}
-    before = ingest_actions(lake, vendor, sessions=[date(2001, 9, 10)], **ask)
-    done = ingest_actions(lake, vendor, sessions=[reopened], **ask)
-    after = ingest_actions(lake, vendor, sessions=[date(2001, 9, 18)], **ask)
-    assert (before.rows.height, done.rows.height, after.rows.height) == (0, 1, 0)
-    stored = lake.read("corporate_actions", reopened, reopened)
-    assert stored.select("session", "ex_date", "dividend").row(0) == (
-        reopened,
-        date(2001, 9, 12),
-        0.18,
-    )
-
-
-def test_a_restated_dividend_is_kept_and_reported(lake: Lake) -> None:
-    day = SESSIONS[5]
-    first = frames(actions=actions_of(dividend("AAA", day, 0.5), split("AAA", day, 2.0)))
-    second = frames(actions=actions_of(dividend("AAA", day, 0.6), split("AAA", day, 2.0)))
-    for vendor, now in ((first, NOW), (second, LATER)):
-        done = ingest_actions(lake, vendor, symbols=SYMBOLS, sessions=SESSIONS, now=now)
-    assert done.restated.select("symbol", "kind", "column", "old", "new").rows() == [
-        ("AAA", "dividend", "dividend", 0.5, 0.6)
-    ]
-    assert whole(lake, "corporate_actions").height == 3
 
 
 def test_history_adds_the_sessions_before_that_are_not_held(lake: Lake) -> None:

@@ -210,13 +210,8 @@ class Ledger:
         """Return all fills and cash entries of the sessions up to `through`, for `replay`."""
         with self._engine.reading() as connection:
             return [
-                kind(**row._mapping)
-                for table, kind in ((t.cash_entries, CashEntry), (t.fills, Fill))
-                for row in connection.execute(
-                    select(table).where(
-                        sa.true() if through is None else table.c.session <= through
-                    )
-                )
+                *rows.values_through(connection, t.cash_entries, CashEntry, through),
+                *rows.values_through(connection, t.fills, Fill, through),
             ]
 
     def last_settlement(self) -> date | None:

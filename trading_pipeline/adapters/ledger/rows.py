@@ -51,6 +51,16 @@ def select_by(
         yield from found.mappings()
 
 
+def values_through(
+    connection: sa.Connection, table: sa.Table, kind: type[_V], through: date | None
+) -> list[_V]:
+    """Return the table's values of the sessions up to `through`, or all."""
+    wanted = sa.true() if through is None else table.c.session <= through
+    names = table.columns.keys()
+    found = connection.execute(select(table).where(wanted)).all()
+    return [kind(**dict(zip(names, row, strict=True))) for row in found]
+
+
 def insert_new(connection: sa.Connection, table: sa.Table, values: Sequence[_V]) -> list[_V]:
     """Insert the values whose id is not held yet and return them.
 

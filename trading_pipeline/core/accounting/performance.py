@@ -7,7 +7,8 @@ sessions cannot give is None, never 0.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from math import fsum, prod, sqrt
+from math import e, fsum, prod, sqrt
+from statistics import NormalDist
 from typing import Final
 
 from trading_pipeline.errors import TradingError
@@ -17,6 +18,8 @@ YEAR: Final = 252
 
 Z_95: Final = 1.959963984540054
 """Standard errors each side of a 95 % interval."""
+
+_EULER: Final = 0.5772156649015329
 
 _LEAST_DEVIATION: Final = 1e-12
 """Below this the returns are all one number and a ratio to their deviation means nothing."""
@@ -139,3 +142,117 @@ def performance(series: Sequence[float]) -> Performance:
         average_win=fsum(wins) / len(wins) if wins else None,
         average_loss=fsum(losses) / len(losses) if losses else None,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Regression:
+    """A series of returns explained by a benchmark's: r = alpha + beta·b, by least squares.
+
+    `alpha` is what a session earns beside the benchmark, times 252, and `alpha_interval` its 95 %
+    interval; `correlation` that of the two series.
+    """
+
+    alpha: float
+    alpha_interval: tuple[float, float] | None
+    beta: float
+    correlation: float | None
+
+
+def sortino(series: Sequence[float]) -> float | None:
+    """Return mean / √(Σ min(r, 0)² / n) · √252, or None where nothing was ever lost."""
+    if not series:
+        return None
+    downside = sqrt(fsum(min(r, 0.0) ** 2 for r in series) / len(series))
+    if downside < _LEAST_DEVIATION:
+        return None
+    return fsum(series) / len(series) / downside * sqrt(YEAR)
+
+
+def calmar(series: Sequence[float]) -> float | None:
+    """Return annualized return / maximum drawdown, or None where there was no drawdown."""
+    annual, deepest = annualized_return(series), max(drawdowns(series), default=0.0)
+    return None if annual is None or deepest < _LEAST_DEVIATION else annual / deepest
+
+
+def profit_factor(series: Sequence[float]) -> float | None:
+    """Return Σ wins / Σ |losses| of the returns, or None where nothing was lost."""
+    lost = -fsum(r for r in series if r < 0)
+    return fsum(r for r in series if r > 0) / lost if lost else None
+
+
+def regression(series: Sequence[float], benchmark: Sequence[float]) -> Regression | None:
+    """Return alpha and beta to a benchmark, or None where it does not vary or has under 3 returns.
+
+    The interval takes residuals as independent and of one variance (ordinary least squares).
+    Raises TradingError where the two differ in length.
+    """
+    if len(series) != len(benchmark):
+        raise TradingError(f"There are {len(series)} returns and {len(benchmark)} of a benchmark.")
+    count = len(series)
+    if count < 3:
+        return None
+    mean, center = fsum(series) / count, fsum(benchmark) / count
+    spread = fsum((b - center) ** 2 for b in benchmark)
+    if spread < _LEAST_DEVIATION**2:
+        return None
+    beta = fsum((b - center) * (r - mean) for b, r in zip(benchmark, series, strict=True)) / spread
+    alpha = mean - beta * center
+    left = fsum((r - alpha - beta * b) ** 2 for b, r in zip(benchmark, series, strict=True))
+    own = fsum((r - mean) ** 2 for r in series)
+    half = Z_95 * sqrt(left / (count - 2) * (1 / count + center**2 / spread))
+    return Regression(
+        alpha=alpha * YEAR,
+        alpha_interval=((alpha - half) * YEAR, (alpha + half) * YEAR),
+        beta=beta,
+        correlation=beta * sqrt(spread / own) if own > 0 else None,
+    )
+
+
+def luckiest_sharpe(trials: Sequence[float]) -> float:
+    """Return the Sharpe ratio that the best of trials without any skill is expected to show.
+
+    √V·((1 − γ)·Φ⁻¹(1 − 1/N) + γ·Φ⁻¹(1 − 1/(N·e))) with V the variance of the N trials' ratios and
+    γ Euler's constant; 0 for a single trial.
+    """
+    count = len(trials)
+    spread = deviation(trials)
+    if spread is None:
+        return 0.0
+    normal = NormalDist()
+    near, far = normal.inv_cdf(1 - 1 / count), normal.inv_cdf(1 - 1 / (count * e))
+    return spread * ((1 - _EULER) * near + _EULER * far)
+
+
+def deflated_sharpe(series: Sequence[float], trials: Sequence[float]) -> float | None:
+    """Return the probability that the true Sharpe ratio exceeds what luck shows in the best trial.
+
+    `trials` are the annualized Sharpe ratios of everything that was tried, this series included.
+    Takes the skewness and the tails of the returns into account; None where they do not vary.
+    Source: Bailey and López de Prado, The Deflated Sharpe Ratio, 2014.
+    """
+    ratio = sharpe(series)
+    if ratio is None:
+        return None
+    count, mean = len(series), fsum(series) / len(series)
+    second, third, fourth = (fsum((r - mean) ** k for r in series) / count for k in (2, 3, 4))
+    return probabilistic_sharpe(
+        ratio / sqrt(YEAR),
+        luckiest_sharpe(trials) / sqrt(YEAR),
+        sessions=count,
+        skewness=third / second**1.5,
+        kurtosis=fourth / second**2,
+    )
+
+
+def probabilistic_sharpe(
+    ratio: float, least: float, *, sessions: int, skewness: float, kurtosis: float
+) -> float:
+    """Return the probability that the true ratio of a session is above `least`, given the found.
+
+    Φ((S − least)·√(n − 1) / √(1 − skewness·S + (kurtosis − 1)/4·S²)); neither ratio is annualized,
+    and a normal distribution has kurtosis 3. Source: Bailey and López de Prado, The Sharpe Ratio
+    Efficient Frontier, 2012.
+    """
+    # above 0 for every distribution: kurtosis is at least 1 + skewness²
+    error = sqrt(1 - skewness * ratio + (kurtosis - 1) / 4 * ratio**2)
+    return NormalDist().cdf((ratio - least) * sqrt(sessions - 1) / error)

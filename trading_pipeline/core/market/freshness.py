@@ -27,7 +27,7 @@ class FreshnessRules(BaseModel):
         default=30, ge=1, le=1440, description="live data only: minutes a quote may be old"
     )
     min_fresh_share: float = Field(
-        default=0.9, ge=0, le=1, description="smallest share of symbols that must be fresh"
+        default=0.8, ge=0, le=1, description="smallest share of symbols that must be fresh"
     )
 
 

@@ -1,8 +1,12 @@
-"""The quality gate: raw bars are either clean or set aside with named reasons, none is lost."""
+"""The quality gate: raw bars are either sound or set aside with named reasons, none is lost.
+
+A move beyond the threshold may be an error or may be true, and on its own day nobody can tell. Such
+a bar is suspect: it stays in the history, and its next bar says which it was (see `verdicts`).
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,6 +22,9 @@ from trading_pipeline.core.market.corporate_actions import (
 BAR = ("symbol", "session", "open", "high", "low", "close", "volume", "vwap")
 """The columns of a clean bar; a quarantined one has `reason` as well."""
 
+SUSPECT = "suspect_move_"
+"""How the reason of a suspect bar begins; the size of the move follows."""
+
 _NUMBERS = BAR[2:]
 _FAULTS = (
     "missing_value",
@@ -29,6 +36,8 @@ _FAULTS = (
     "not_a_session",
 )
 _ROUNDING = 1e-6
+_LONGEST_PAUSE = timedelta(days=15)
+"""Days after which a bar begins a new stretch: over weeks, a large move is no surprise."""
 
 
 class QualityRules(BaseModel):
@@ -40,39 +49,47 @@ class QualityRules(BaseModel):
         default=0.30,
         ge=0.01,
         le=1,
-        description="largest move of the adjusted close between sessions that needs no second one",
+        description="largest move of the adjusted close between sessions that is not suspect",
     )
     min_coverage: float = Field(
-        default=0.9, ge=0, le=1, description="smallest share of expected symbols with a clean bar"
+        default=0.8, ge=0, le=1, description="smallest share of expected symbols with a clean bar"
     )
     max_quarantined_share: float = Field(
-        default=0.5, ge=0, le=1, description="largest share of a session's bars set aside"
+        default=0.5, ge=0, le=1, description="largest share of a session's bars in quarantine"
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Gated:
-    """Bars parted by the gate; together they are the bars that went in.
+    """Bars parted by the gate; clean and quarantined together are the bars that went in.
 
     clean: symbol, session, open, high, low, close, volume, vwap (raw, as delivered);
-    quarantined: the same and `reason`. Both are sorted by session and symbol.
+    quarantined: the same and `reason`; suspects: the clean bars that moved too far, with reason,
+    move, and what the next bar made of it: verdict (`confirmed` or `reverted`) and decided_in, its
+    session; null as long as there is none. All are sorted by session and symbol.
     """
 
     clean: pl.DataFrame
     quarantined: pl.DataFrame
+    suspects: pl.DataFrame
 
 
 def gate(
     bars: pl.DataFrame, actions: pl.DataFrame, rules: QualityRules, *, convention: Convention
 ) -> Gated:
-    """Part raw bars into clean and quarantined; a verdict never depends on later sessions.
+    """Part raw bars into clean and quarantined, and name the suspects among the clean ones.
+
+    Whether a bar is any of these never depends on later sessions; only what the next bar says of a
+    suspect does.
 
     Bars are judged one by one first: missing_value, non_positive_price, negative_volume,
     high_below_low, open_close_outside_range, not_a_session, and duplicate, which spares one of
-    several equal copies and none of copies that differ. Of those left, a bar is an outlier when its
+    several equal copies and none of copies that differ. Of those left, a bar is suspect when its
     adjusted close moves more than `max_move` against both of the two before it (against one, where
-    there is only one; the first never is): the bar after a bad tick stays, and a new level counts
-    from its second session. An action excuses no move: what is left after adjusting counts.
+    there is only one; the first never is): the bar after a bad tick is not, and neither is the
+    second one of a new level, or one after weeks without any. An action excuses no move: what is
+    left after adjusting counts. A suspect has reverted when its next bar moves too far against it
+    and not against the one before.
     """
     require_columns(bars, BAR, "Bars")
     judged = (
@@ -83,14 +100,25 @@ def gate(
     )
     faulty = judged.filter("faulty").select(*BAR, _reason())
     sound = judged.filter(~pl.col("faulty")).select(BAR)
-    moved = _moved(sound, actions, rules.max_move, convention)
-    outliers = moved.filter("beyond")
-    reasons = [f"outlier_daily_return_{move:.2f}" for move in outliers["move"]]
-    aside = outliers.select(*BAR, pl.Series("reason", reasons, dtype=pl.String))
+    suspects = _moved(sound, actions, rules.max_move, convention).filter("beyond")
+    reasons = [f"{SUSPECT}{move:.2f}" for move in suspects["move"]]
     return Gated(
-        clean=moved.filter(~pl.col("beyond")).select(BAR),
-        quarantined=pl.concat([faulty, aside]).sort("session", "symbol", maintain_order=True),
+        clean=sound,
+        quarantined=faulty,
+        suspects=suspects.select(
+            *BAR,
+            pl.Series("reason", reasons, dtype=pl.String),
+            "move",
+            "verdict",
+            "decided_in",
+        ),
     )
+
+
+def is_suspect() -> pl.Expr:
+    """Whether a row of quarantined bars is a suspect that is still in the history."""
+    reason = pl.col("reason")
+    return reason.str.starts_with(SUSPECT) & ~reason.str.contains("; ", literal=True)
 
 
 def check_session(
@@ -103,8 +131,8 @@ def check_session(
     clean = gated.clean.filter(pl.col("session") == session)
     aside = gated.quarantined.filter(pl.col("session") == session)
     return [
-        _coverage(session, set(clean["symbol"]), sorted(set(expected)), rules.min_coverage),
-        _quarantine(session, clean.height, aside, rules.max_quarantined_share),
+        _coverage(session, clean, aside, expected=expected, least=rules.min_coverage),
+        _quarantine(session, clean, aside, rules.max_quarantined_share),
     ]
 
 
@@ -144,18 +172,33 @@ def _superfluous() -> pl.Expr:
 def _moved(
     sound: pl.DataFrame, actions: pl.DataFrame, max_move: float, convention: Convention
 ) -> pl.DataFrame:
-    """The sound bars with `move`, the size of the daily return, and whether it is `beyond`."""
-    close, step = pl.col("close"), pl.col("step")
+    """The sound bars with `move`, the size of the daily return, and whether it is `beyond`.
+
+    `verdict` and `decided_in` are what the next bar of the symbol says of it.
+    """
+    close, step, session = pl.col("close"), pl.col("step"), pl.col("session")
     one_ago, two_ago, step_ago = close.shift(1), close.shift(2), step.shift(1)
-    daily = (close * step / one_ago - 1).abs().over("symbol")
-    over_two = (close * step * step_ago / two_ago - 1).abs().over("symbol")
+    stretch = ("symbol", "stretch")
+    daily = (close * step / one_ago - 1).abs().over(stretch)
+    over_two = (close * step * step_ago / two_ago - 1).abs().over(stretch)
     limit = max_move + 1e-9  # 130 / 100 − 1 is a little more than 0.3 in float64
     beyond = (daily > limit) & (over_two > limit).fill_null(value=True)
+    verdict = (
+        pl.when(session.shift(-1).is_null())
+        .then(None)
+        .when((pl.col("move").shift(-1) > limit) & (pl.col("over_two").shift(-1) <= limit))
+        .then(pl.lit("reverted"))
+        .otherwise(pl.lit("confirmed"))
+    )
     steps = _steps(sound, actions, convention)
     return (
         sound.join(steps, on=["symbol", "session"], how="left", maintain_order="left")
-        .with_columns(step.fill_null(1.0))
-        .with_columns(move=daily, beyond=beyond.fill_null(value=False))
+        .with_columns(
+            step.fill_null(1.0),
+            stretch=(session.diff() > _LONGEST_PAUSE).cum_sum().over("symbol").fill_null(0),
+        )
+        .with_columns(move=daily, over_two=over_two, beyond=beyond.fill_null(value=False))
+        .with_columns(verdict=verdict.over(stretch), decided_in=session.shift(-1).over(stretch))
     )
 
 
@@ -169,11 +212,18 @@ def _steps(sound: pl.DataFrame, actions: pl.DataFrame, convention: Convention) -
 
 
 def _coverage(
-    session: date, clean: set[str], expected: Sequence[str], least: float
+    session: date,
+    clean: pl.DataFrame,
+    aside: pl.DataFrame,
+    *,
+    expected: Sequence[str],
+    least: float,
 ) -> CheckOutcome:
-    missing = [symbol for symbol in expected if symbol not in clean]
-    present = len(expected) - len(missing)
-    share = present / len(expected) if expected else 0.0
+    reasons = dict(aside.select("symbol", "reason").iter_rows())
+    absent = sorted(set(expected).difference(clean["symbol"]))
+    missing = [f"{symbol} ({reasons.get(symbol, 'no bar')})" for symbol in absent]
+    present = len(set(expected)) - len(missing)
+    share = present / len(set(expected)) if expected else 0.0
     without = f" without: {listed(missing)};" if missing else ""
     return CheckOutcome(
         name="coverage",
@@ -184,15 +234,17 @@ def _coverage(
     )
 
 
-def _quarantine(session: date, clean: int, aside: pl.DataFrame, most: float) -> CheckOutcome:
-    total = clean + aside.height
+def _quarantine(
+    session: date, clean: pl.DataFrame, aside: pl.DataFrame, most: float
+) -> CheckOutcome:
+    total = clean.height + aside.filter(~is_suspect()).height
     share = aside.height / total if total else 0.0
     why = [f"{row['symbol']} ({row['reason']})" for row in aside.to_dicts()]
     which = f" {listed(why)};" if why else ""
     return CheckOutcome(
         name="quarantine",
         passed=share <= most,
-        sentence=f"{session}: {aside.height} of {total} bars were set aside ({share:.0%});{which}"
+        sentence=f"{session}: {aside.height} of {total} bars are quarantined ({share:.0%});{which}"
         f" at most {most:.0%} is expected.",
         numbers={
             "quarantined_share": share,

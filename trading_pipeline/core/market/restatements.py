@@ -55,6 +55,31 @@ def current(
     return deliveries.filter(newest).unique(maintain_order=True).sort(key, maintain_order=True)
 
 
+def known_actions(deliveries: pl.DataFrame, as_known_at: datetime | None = None) -> pl.DataFrame:
+    """The corporate actions known at `as_known_at`, without those that were taken back."""
+    return current(deliveries, as_known_at, key=ACTIONS_KEY).filter(~_is_void())
+
+
+def withdrawn(
+    held: pl.DataFrame, delivered: pl.DataFrame, *, vendor: str, known_at: datetime
+) -> pl.DataFrame:
+    """The rows that say of the vendor's known actions which `delivered` lacks: taken back.
+
+    A vendor that moves an ex-date delivers the new one and no longer the old one. The rows have
+    ratio 1 and dividend 0, so that whoever adjusts by them changes nothing.
+    """
+    known = known_actions(held, known_at).filter(pl.col("vendor") == vendor)
+    return known.join(delivered, on=ACTIONS_KEY, how="anti", maintain_order="left").with_columns(
+        split_ratio=pl.lit(1.0),
+        dividend=pl.lit(0.0),
+        known_at=pl.lit(known_at).cast(pl.Datetime("us", "UTC")),
+    )
+
+
+def _is_void() -> pl.Expr:
+    return (pl.col("split_ratio") == 1) & (pl.col("dividend") == 0)
+
+
 def merge(held: pl.DataFrame, delivered: pl.DataFrame, *, key: Sequence[str] = BARS_KEY) -> Merged:
     """Add a delivery to those held: what repeats the delivery before it adds nothing.
 

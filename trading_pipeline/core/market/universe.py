@@ -8,15 +8,17 @@ from trading_pipeline.core.market.corporate_actions import require_columns
 from trading_pipeline.errors import SchemaError, SettingsError
 
 
-def universe(symbols: Iterable[str], clean_bars: pl.DataFrame) -> list[str]:
-    """The asked symbols that have a clean bar in the session, each once, sorted.
+def universe(
+    symbols: Iterable[str], clean_bars: pl.DataFrame, suspended: Iterable[str] = ()
+) -> list[str]:
+    """The asked symbols that have a clean bar in the session and are not suspended, sorted.
 
     `clean_bars` are those of one session; of several, SchemaError.
     """
     require_columns(clean_bars, ("symbol", "session"), "Clean bars")
     if (sessions := clean_bars["session"].n_unique()) > 1:
         raise SchemaError(f"The clean bars are of {sessions} sessions: those of one were expected.")
-    return sorted(set(symbols) & set(clean_bars["symbol"]))
+    return sorted(set(symbols).intersection(clean_bars["symbol"]).difference(suspended))
 
 
 def require_room(universe: Sized, top_n: int, bottom_n: int) -> None:

@@ -1,15 +1,73 @@
 """What a strategy is: a pure function from what is known at the close to scores."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import polars as pl
 
-Strategy = Callable[[pl.DataFrame, pl.DataFrame], pl.DataFrame]
-"""A strategy takes features and predictions and returns scores.
+from trading_pipeline.core.market.corporate_actions import require_columns
+from trading_pipeline.errors import MissingDataError
 
-Features are rows as in `schemas.Features`, predictions as in `schemas.Predictions`, both of any
-sessions and of the universe only; neither holds a row that was not known at its session's close.
-Scores are symbol, session, score (finite float64), sorted by session and symbol, at most one a
-symbol and session: a symbol without one is not wanted. A score says which symbol to prefer within
-a session and is no forecast of a return. The order of rows never matters.
+Score = Callable[[pl.DataFrame, pl.DataFrame, pl.DataFrame | None], pl.DataFrame]
+"""Takes features, predictions and adjusted bars, and returns scores.
+
+Features are rows as in `schemas.Features`, predictions as in `schemas.Predictions`, bars as
+`corporate_actions.adjust` returns them; all of any sessions and of the universe only, and none
+holds a row that was not known at its session's close. Scores are symbol, session, score (finite
+float64), sorted by session and symbol, at most one a symbol and session: a symbol without one is
+not wanted. A score says which symbol to prefer within a session and is no forecast of a return.
+The order of rows never matters, nor a factor common to all prices of a symbol.
 """
+
+Featurize = Callable[[pl.DataFrame], pl.DataFrame]
+"""Takes adjusted bars and returns rows as in `schemas.Features`, for a model of one's own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strategy:
+    """A score function, and what it has to be given.
+
+    `look_back` is how many sessions of bars the score of one session reads, its own included; 0
+    when it reads none. Where `needs_predictions` is false the predictions may be empty. `unit` is
+    the absolute score at which the strategy is as sure as it can be. `featurize` makes the features
+    for a model of its own, where it has any.
+    """
+
+    score: Score
+    look_back: int = 0
+    needs_predictions: bool = True
+    unit: float = 1.0
+    featurize: Featurize | None = None
+
+    def __call__(
+        self,
+        features: pl.DataFrame,
+        predictions: pl.DataFrame,
+        bars: pl.DataFrame | None = None,
+    ) -> pl.DataFrame:
+        """Return the scores; bars that span more sessions than one give scores of all of them."""
+        return self.score(features, predictions, bars)
+
+
+def require_bars(bars: pl.DataFrame | None, strategy: str) -> pl.DataFrame:
+    """Return the bars; MissingDataError without any, SchemaError when a column is missing."""
+    if bars is None:
+        raise MissingDataError(f"{strategy} is computed from bars: adjusted bars were expected.")
+    columns = ("symbol", "session", "open", "high", "low", "close", "volume")
+    require_columns(bars, columns, f"The bars of {strategy}")
+    return bars
+
+
+def opinions(scores: pl.DataFrame, unit: float) -> pl.DataFrame:
+    """Return symbol, session, score, signal and confidence.
+
+    signal = sign(score) as −1.0, 0.0 or 1.0; confidence = min(|score| / unit, 1), from 0 to 1.
+    """
+    score = pl.col("score")
+    return scores.select(
+        "symbol",
+        "session",
+        score,
+        signal=score.sign(),
+        confidence=(score.abs() / unit).clip(0.0, 1.0),
+    )

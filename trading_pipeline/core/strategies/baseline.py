@@ -5,6 +5,7 @@ from typing import Final
 import polars as pl
 
 from trading_pipeline.core.features.normalize import zscore
+from trading_pipeline.core.strategies.base import Strategy
 
 SCALE: Final = 0.02
 """The spread of scores: one standard deviation of a session's predictions is a score of 0.02."""
@@ -13,6 +14,7 @@ SCALE: Final = 0.02
 def score(
     features: pl.DataFrame,  # noqa: ARG001  # every strategy is given them; this one asks the model
     predictions: pl.DataFrame,
+    bars: pl.DataFrame | None = None,  # noqa: ARG001
 ) -> pl.DataFrame:
     """Return (prediction − mean) / deviation · 0.02 over each session's universe.
 
@@ -23,3 +25,8 @@ def score(
     # sorted first: the last digit of a mean depends on the order in which it is summed
     known = predictions.filter(pl.col("prediction").is_finite()).sort("session", "symbol")
     return known.select("symbol", "session", score=zscore("prediction") * SCALE)
+
+
+def strategy() -> Strategy:
+    """Return the strategy; two deviations are as sure as it gets."""
+    return Strategy(score=score, unit=2 * SCALE)

@@ -67,7 +67,7 @@ def actions(draw: st.DrawFn) -> pl.DataFrame:
     return on_sessions(actions_of(*chosen))
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(actions(), CONVENTIONS, st.integers(0, 149), st.integers(0, 40), st.integers(0, 100))
 def test_a_range_of_sessions_gives_what_they_give_one_by_one_to_the_last_bit(
     actions: pl.DataFrame, convention: Convention, gap: int, length: int, listed: int

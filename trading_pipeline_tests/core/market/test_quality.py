@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from trading_pipeline.adapters.lake import empty
 from trading_pipeline.core.market.quality import BAR, Gated, QualityRules, check_session, gate
+from trading_pipeline.core.market.verdicts import apply
 from trading_pipeline.core.schemas import validate
 from trading_pipeline.errors import SchemaError
 from trading_pipeline_tests.factories import (
@@ -32,7 +34,18 @@ def _gate(bars: pl.DataFrame, actions: pl.DataFrame | None = None, **rules: floa
 
 
 def _kept(closes: Sequence[float], **rules: float) -> list[float]:
-    return _gate(bars_of({"A": closes}), **rules).clean["close"].to_list()
+    """The closes beyond suspicion."""
+    gated = _gate(bars_of({"A": closes}), **rules)
+    return gated.clean.join(gated.suspects, on=BAR[:2], how="anti")["close"].to_list()
+
+
+def _suspects(gated: Gated) -> list[date]:
+    assert gated.quarantined.is_empty()
+    return gated.suspects["session"].to_list()
+
+
+def _reasons(gated: Gated) -> list[str]:
+    return gated.suspects["reason"].to_list()
 
 
 def test_well_formed_bars_are_all_clean() -> None:
@@ -45,13 +58,39 @@ def test_well_formed_bars_are_all_clean() -> None:
 def test_the_bar_after_a_bad_tick_is_kept() -> None:
     """C-ETL-5: one bad tick used to cost its successor too."""
     gated = _gate(bars_of({"A": [100.0, 200.0, 100.0, 101.0]}))
-    assert gated.clean["close"].to_list() == [100.0, 100.0, 101.0]
-    assert gated.quarantined["close"].to_list() == [200.0]
-    assert gated.quarantined["reason"].to_list() == ["outlier_daily_return_1.00"]
+    assert gated.clean["close"].to_list() == [100.0, 200.0, 100.0, 101.0]
+    assert _reasons(gated) == ["suspect_move_1.00"]
+    assert gated.suspects.select("close", "verdict", "decided_in").rows() == [
+        (200.0, "reverted", DAYS[2])
+    ]
+
+
+@pytest.mark.parametrize(
+    ("closes", "verdict"),
+    [
+        ([100.0, 48.0], None),
+        ([100.0, 48.0, 47.0], "confirmed"),
+        ([100.0, 48.0, 99.0], "reverted"),
+        ([100.0, 48.0, 129.0], "reverted"),
+        ([100.0, 48.0, 131.0], "confirmed"),
+        ([100.0, 140.0, 196.0], "confirmed"),
+        ([100.0, 140.0, 130.0], "confirmed"),
+    ],
+)
+def test_the_next_bar_settles_a_suspect(closes: list[float], verdict: str | None) -> None:
+    settled = _gate(bars_of({"A": closes, "B": [5.0] * 3})).suspects.filter(session=DAYS[1])
+    assert settled["verdict"].to_list() == [verdict]
+    assert settled["decided_in"].to_list() == [DAYS[2] if verdict else None]
 
 
 def test_a_new_level_is_accepted_from_its_second_session() -> None:
     assert _kept([100.0, 48.0, 47.0, 48.0, 49.0]) == [100.0, 47.0, 48.0, 49.0]
+
+
+def test_a_bar_after_weeks_without_any_is_compared_with_none() -> None:
+    closes = [100.0, *[None] * 12, 10.0, 10.1]
+    assert _suspects(_gate(bars_of({"A": closes}))) == []
+    assert len(_suspects(_gate(bars_of({"A": [100.0, *[None] * 7, 10.0, 10.1]})))) == 1
 
 
 def test_a_price_halved_for_one_session_is_set_aside() -> None:
@@ -79,36 +118,37 @@ def test_the_limit_is_a_rule() -> None:
 
 def test_a_split_is_no_outlier_and_neither_is_the_session_after_it() -> None:
     gated = _gate(bars_of({"A": [400.0, 404.0, 101.0, 102.0]}), split("A", DAYS[2], 4.0))
-    assert gated.quarantined.is_empty()
+    assert _suspects(gated) == []
     assert gated.clean["close"].to_list() == [400.0, 404.0, 101.0, 102.0]
 
 
 def test_a_split_between_two_bars_that_are_not_neighbors_is_no_outlier() -> None:
     gated = _gate(bars_of({"A": [400.0, None, None, 101.0]}), split("A", DAYS[1], 4.0))
-    assert gated.quarantined.is_empty()
+    assert _suspects(gated) == []
 
 
 def test_a_bad_tick_on_the_day_of_a_split_costs_only_its_own_session() -> None:
     gated = _gate(bars_of({"A": [400.0, 300.0, 101.0]}), split("A", DAYS[1], 4.0))
-    assert gated.clean["close"].to_list() == [400.0, 101.0]
-    assert gated.quarantined["reason"].to_list() == ["outlier_daily_return_2.00"]
+    assert _reasons(gated) == ["suspect_move_2.00"]
+    assert gated.suspects["verdict"].to_list() == ["reverted"]
 
 
 def test_an_inverted_split_ratio_is_caught_on_its_day() -> None:
     """C-ETL-6: a day with an action used to be exempt from the move rule."""
     gated = _gate(bars_of({"A": [400.0, 404.0, 101.0]}), split("A", DAYS[2], 0.25))
-    assert gated.quarantined["session"].to_list() == [DAYS[2]]
+    assert _suspects(gated) == [DAYS[2]]
 
 
 def test_a_split_applied_by_the_vendor_a_day_early_is_caught() -> None:
     closes = [700.0, 702.6 / 7, 100.5, 101.0]
     gated = _gate(bars_of({"A": closes}), split("A", DAYS[2], 7.0))
-    assert gated.quarantined["session"].to_list() == [DAYS[1]]
+    assert _suspects(gated) == [DAYS[1]]
+    assert gated.suspects["verdict"].to_list() == ["reverted"]
 
 
 def test_a_bad_bar_of_one_symbol_leaves_the_others_alone() -> None:
     gated = _gate(bars_of({"A": [100.0, 200.0, 100.0], "B": [10.0, 10.0, 10.0]}))
-    assert gated.clean["symbol"].to_list() == ["A", "B", "B", "A", "B"]
+    assert gated.suspects.select("symbol", "session").rows() == [("A", DAYS[1])]
 
 
 FAULTS = {
@@ -224,6 +264,7 @@ def test_clean_and_quarantined_together_are_what_went_in(
     together = pl.concat([gated.clean, gated.quarantined.drop("reason")])
     assert together.sort(BAR).equals(bars.sort(BAR))
     assert gated.quarantined["reason"].str.len_chars().gt(0).all()
+    assert gated.suspects.join(gated.clean, on=BAR, how="anti", nulls_equal=True).is_empty()
 
 
 @settings(max_examples=60)
@@ -237,6 +278,11 @@ def test_a_verdict_never_changes_when_later_sessions_arrive(
     late = gate(bars, actions, RULES, convention=convention)
     assert early.clean.equals(late.clean.filter(known))
     assert early.quarantined.equals(late.quarantined.filter(known))
+    found = [*BAR, "reason", "move"]
+    assert early.suspects.select(found).equals(late.suspects.filter(known).select(found))
+    # What the next bar said is never said otherwise.
+    settled = early.suspects.drop_nulls("verdict")
+    assert settled.join(late.suspects, on=settled.columns, how="anti", nulls_equal=True).is_empty()
 
 
 def test_the_checks_of_a_sound_session_pass() -> None:
@@ -255,17 +301,20 @@ def test_a_failed_coverage_check_names_the_symbols() -> None:
     coverage, _ = check_session(DAYS[3], gated, ["A", "B", "C", "D"], RULES)
     assert not coverage.passed
     assert "2012-01-06: 2 of 4 expected symbols" in coverage.sentence
-    assert "C, D" in coverage.sentence
-    assert "90%" in coverage.sentence
+    assert "without: C (no bar), D (no bar);" in coverage.sentence
+    assert "at least 80% is expected" in coverage.sentence
 
 
 def test_a_failed_quarantine_check_names_the_bars_and_why() -> None:
-    gated = _gate(bars_of({"A": [100.0, 200.0], "B": [100.0, 10.0], "C": [5.0, 5.0]}))
+    bars = bars_of({"A": [100.0, 200.0], "B": [100.0, 10.0], "C": [5.0, 5.0]})
+    gated = apply(_gate(bars), empty("bar_verdicts"))
     coverage, quarantine = check_session(DAYS[1], gated, ["A", "B", "C"], RULES)
     assert not quarantine.passed
-    assert "A (outlier_daily_return_1.00), B (outlier_daily_return_0.90)" in quarantine.sentence
+    assert "A (suspect_move_1.00), B (suspect_move_0.90)" in quarantine.sentence
+    assert "2 of 3 bars are quarantined (67%)" in quarantine.sentence
     assert quarantine.numbers["quarantined_share"] == pytest.approx(2 / 3)
-    assert coverage.stops_the_day
+    assert coverage.passed, "a suspect bar is there"
+    assert quarantine.stops_the_day
 
 
 def test_a_session_without_any_bar_or_any_expectation_is_not_covered() -> None:

@@ -12,6 +12,11 @@ def test_the_universe_is_the_asked_symbols_that_have_a_clean_bar() -> None:
     assert universe(["MSFT", "GOOG", "AAPL", "MSFT"], bars) == ["AAPL", "MSFT"]
 
 
+def test_a_suspended_symbol_is_not_of_the_universe() -> None:
+    bars = bars_of({"MSFT": [1.0], "AAPL": [1.0]})
+    assert universe(["MSFT", "AAPL"], bars, ["AAPL", "IBM"]) == ["MSFT"]
+
+
 def test_without_a_clean_bar_nothing_may_trade() -> None:
     assert universe(["AAPL"], bars_of({"AAPL": [1.0]}).clear()) == []
 

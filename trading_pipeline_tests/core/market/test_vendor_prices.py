@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 
 from trading_pipeline.adapters.sample_data import SampleData
-from trading_pipeline.core.market.corporate_actions import Convention, adjust, infer
+from trading_pipeline.core.market.announcements import compare
+from trading_pipeline.core.market.corporate_actions import Convention, adjust, infer, on_sessions
 from trading_pipeline.core.market.quality import QualityRules, gate
 
 FIRST, LAST = date(2000, 1, 3), date(2013, 3, 1)
@@ -94,27 +95,32 @@ def test_the_sample_holds_three_splits_and_92_dividends(sample: SampleData) -> N
     ]
 
 
-def test_a_true_crash_is_set_aside_on_its_day_and_the_next_sessions_are_kept(
-    sample: SampleData,
-) -> None:
-    """C-ETL-5: AAPL fell 52 % on 2000-09-29; the new level counts from its second session."""
+def test_a_true_crash_is_suspect_on_its_day_and_confirmed_by_the_next(sample: SampleData) -> None:
+    """C-ETL-5: AAPL fell 52 % on 2000-09-29, and stayed there."""
     bars = sample.bars(SYMBOLS, FIRST, LAST)
     actions = sample.corporate_actions(SYMBOLS, FIRST, LAST)
     gated = gate(bars, actions, QualityRules(), convention="crsp")
-    aside = gated.quarantined.select("symbol", "session", "reason").rows()
-    assert aside == [("AAPL", date(2000, 9, 29), "outlier_daily_return_0.52")]
-    kept = gated.clean.filter(symbol="AAPL")["session"].to_list()
-    assert {date(2000, 9, 28), date(2000, 10, 2), date(2000, 10, 3)} <= set(kept)
-    assert gated.clean.height + 1 == bars.height
+    found = gated.suspects.select("symbol", "session", "reason", "verdict", "decided_in").rows()
+    crash, after = date(2000, 9, 29), date(2000, 10, 2)
+    assert found == [("AAPL", crash, "suspect_move_0.52", "confirmed", after)]
+    assert gated.clean.height == bars.height
 
 
-def test_without_its_actions_the_sample_shows_each_split_as_an_outlier(sample: SampleData) -> None:
+def test_no_announced_action_of_the_sample_is_doubted(sample: SampleData) -> None:
+    actions = on_sessions(sample.corporate_actions(SYMBOLS, FIRST, LAST))
+    checks = compare(sample.bars(SYMBOLS, FIRST, LAST), actions)
+    assert set(checks.filter(kind="split")["verdict"]) == {"agrees"}
+    assert set(checks.filter(kind="dividend")["verdict"]) == {"unverified"}
+
+
+def test_without_its_actions_the_sample_shows_each_split_as_suspect(sample: SampleData) -> None:
     bars = sample.bars(SYMBOLS, FIRST, LAST)
     none = sample.corporate_actions(SYMBOLS, FIRST, LAST).clear()
-    aside = gate(bars, none, QualityRules(), convention="crsp").quarantined
-    assert aside["reason"].to_list() == [
-        f"outlier_daily_return_{m}" for m in ("0.45", "0.52", "0.48", "0.50")
+    suspects = gate(bars, none, QualityRules(), convention="crsp").suspects
+    assert suspects["reason"].to_list() == [
+        f"suspect_move_{m}" for m in ("0.45", "0.52", "0.48", "0.50")
     ]
+    assert set(suspects["verdict"]) == {"confirmed"}
 
 
 def test_a_row_of_a_closed_market_is_set_aside_and_its_dividend_still_counts(

@@ -1,66 +1,14 @@
 """The risk gate: ordered checks, folded over the basket."""
 
-from collections.abc import Mapping
-from dataclasses import replace
-from datetime import date
 from decimal import Decimal
-from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from trading_pipeline.core.accounting.book import Book, Position
-from trading_pipeline.core.execution.order import Order, OrderState, Side, move
-from trading_pipeline.core.risk.gate import CHECKS, RiskView, gate
+from trading_pipeline.core.execution.order import Order, OrderState, move
+from trading_pipeline.core.risk.gate import gate, judge
 from trading_pipeline.core.risk.limits import RiskLimits, TradingState
 from trading_pipeline.errors import IllegalTransitionError
-
-WIDE = RiskLimits(
-    max_order_value=Decimal(10**9),
-    max_position_value=Decimal(10**9),
-    max_position_share=Decimal(10),
-    max_gross_exposure=Decimal(20),
-)
-
-
-def order(symbol: str, shares: int, *, reference_price: str = "100") -> Order:
-    return Order(
-        client_order_id=f"{symbol}{shares}",
-        strategy="alpha_baseline",
-        session=date(2013, 1, 2),
-        sequence=1,
-        symbol=symbol,
-        side=Side.BUY if shares > 0 else Side.SELL,
-        quantity=Decimal(abs(shares)),
-        reference_price=Decimal(reference_price),
-        target_weight=0.5,
-    )
-
-
-def book_of(cash: int, **shares: int) -> Book:
-    positions = {
-        symbol: Position(symbol=symbol, quantity=Decimal(held), cost=Decimal(held) * 90)
-        for symbol, held in shares.items()
-    }
-    return Book(cash=Decimal(cash), positions=positions)
-
-
-def view(
-    book: Book,
-    *,
-    limits: RiskLimits = WIDE,
-    state: TradingState = TradingState.ACTIVE,
-    marks: Mapping[str, str] | None = None,
-) -> RiskView:
-    prices = marks if marks is not None else {"AAPL": "100", "IBM": "100", "MSFT": "100"}
-    return RiskView(
-        state=state,
-        state_reason="the operator said so.",
-        book=book,
-        marks={symbol: Decimal(price) for symbol, price in prices.items()},
-        limits=limits,
-    )
+from trading_pipeline_tests.core.risk.portfolios import WIDE, at_broker, book_of, order, view
 
 
 def codes(orders: list[Order]) -> list[str | None]:
@@ -196,92 +144,53 @@ def test_a_basket_of_nothing_is_nothing() -> None:
     assert gate([], view(book_of(0))) == []
 
 
-symbols = st.sampled_from(["AAPL", "IBM", "MSFT"])
-shares = st.integers(-40, 40).filter(bool)
-baskets = st.lists(st.builds(order, symbols, shares), max_size=6)
-books = st.builds(
-    lambda cash, held: book_of(cash, **held),
-    st.integers(-2_000, 9_000),
-    st.dictionaries(symbols, st.integers(-40, 40)),
-)
-prices = st.fixed_dictionaries({s: st.integers(1, 200).map(str) for s in ("AAPL", "IBM", "MSFT")})
-limits_ = st.builds(
-    RiskLimits,
-    max_order_value=st.integers(1, 5_000),
-    max_position_value=st.integers(1, 5_000),
-    max_position_share=st.sampled_from(["0.1", "0.3", "1", "10"]),
-    max_gross_exposure=st.sampled_from(["0.3", "1", "2", "20"]),
-)
-views = st.builds(
-    lambda book, limits, state, marks: view(book, limits=limits, state=state, marks=marks),
-    books,
-    limits_,
-    st.sampled_from([*TradingState, TradingState.ACTIVE]),
-    prices,
-)
-
-
-def may_go(held: Mapping[str, Fraction], trade: Order, now: RiskView) -> bool:
-    """The rules once more, in fractions, on whole portfolios before and after the trade."""
-    price = {symbol: Fraction(mark) for symbol, mark in now.marks.items()}
-    before = Fraction(held.get(trade.symbol, 0))
-    after = dict(held) | {trade.symbol: before + Fraction(trade.signed_quantity)}
-    # only shrinks: same side or flat, and smaller
-    shrinks = after[trade.symbol] * before >= 0 and abs(after[trade.symbol]) < abs(before)
-    if now.state is TradingState.HALTED:
-        return False
-    if shrinks or now.state is TradingState.REDUCING:
-        return shrinks
-    nav = Fraction(now.book.cash) + sum(
-        Fraction(p.quantity) * price[p.symbol] for p in now.book.positions.values()
+def test_a_block_bears_code_limit_value_and_sentence() -> None:
+    limits = WIDE.model_copy(update={"max_position_value": Decimal(25_000)})
+    passed, blocked = judge(
+        [order("AAPL", 100), order("IBM", 260)], view(book_of(100_000), limits=limits)
     )
-    value = abs(after[trade.symbol]) * price[trade.symbol]
-    gross = sum(abs(quantity) * price[symbol] for symbol, quantity in after.items())
-    return (
-        abs(after[trade.symbol] - before) * price[trade.symbol] <= now.limits.max_order_value
-        and value <= now.limits.max_position_value
-        and value <= Fraction(now.limits.max_position_share) * nav
-        and gross <= Fraction(now.limits.max_gross_exposure) * nav
+    assert passed.block is None
+    assert blocked.block is not None
+    assert (blocked.block.code, blocked.order.code) == ("position_value", "position_value")
+    assert (blocked.block.value, blocked.block.limit) == (26_000, 25_000)
+    assert blocked.block.sentence == blocked.order.reason
+
+
+def test_an_open_sale_frees_no_room_and_an_open_purchase_takes_it() -> None:
+    limits = WIDE.model_copy(update={"max_gross_exposure": Decimal("1.0")})
+    held = book_of(0, AAPL=100)
+    selling = view(held, limits=limits, open_orders=[at_broker("AAPL", -50)])
+    assert codes(gate([order("IBM", 50)], selling)) == ["gross_exposure"]
+    buying = view(book_of(10_000), limits=limits, open_orders=[at_broker("AAPL", 60)])
+    assert codes(gate([order("IBM", 60), order("IBM", 40)], buying)) == ["gross_exposure", None]
+
+
+def test_a_sale_of_what_is_being_sold_already_does_not_reduce() -> None:
+    now = view(
+        book_of(0, AAPL=100),
+        state=TradingState.REDUCING,
+        open_orders=[at_broker("AAPL", -60)],
     )
+    assert codes(gate([order("AAPL", -41), order("AAPL", -40)], now)) == ["trading_state", None]
 
 
-@settings(max_examples=400)
-@given(baskets, views)
-def test_an_order_goes_through_exactly_when_the_portfolio_after_it_is_allowed(
-    basket: list[Order], now: RiskView
-) -> None:
-    judged = gate(basket, now)
-    held = {p.symbol: Fraction(p.quantity) for p in now.book.positions.values()}
-    for trade, after in zip(basket, judged, strict=True):
-        allowed = may_go(held, trade, now)
-        assert (after.state is OrderState.PLANNED) == allowed
-        if allowed:
-            assert after == trade
-            held[trade.symbol] = held.get(trade.symbol, Fraction(0)) + Fraction(
-                trade.signed_quantity
-            )
-        else:
-            assert after.code in {check.__name__ for check in CHECKS}
-            assert after.reason
-            assert replace(after, state=trade.state, code=None, reason=None) == trade
+def test_a_sale_of_what_is_only_being_bought_does_not_reduce() -> None:
+    now = view(book_of(9_000), state=TradingState.REDUCING, open_orders=[at_broker("AAPL", 60)])
+    assert codes(gate([order("AAPL", -60)], now)) == ["trading_state"]
 
 
-@settings(max_examples=200)
-@given(baskets, views)
-def test_reducing_never_raises_gross_exposure_whichever_orders_fill(
-    basket: list[Order], now: RiskView
-) -> None:
-    reducing = replace(now, state=TradingState.REDUCING)
-    held = {p.symbol: p.quantity for p in now.book.positions.values()}
-    for trade in gate(basket, reducing)[::-1]:
-        if trade.state is OrderState.PLANNED:
-            before = abs(held[trade.symbol])
-            held[trade.symbol] += trade.signed_quantity
-            assert abs(held[trade.symbol]) <= before
-
-
-@settings(max_examples=100)
-@given(baskets, views)
-def test_what_went_through_goes_through_again_by_itself(basket: list[Order], now: RiskView) -> None:
-    passed = [trade for trade in gate(basket, now) if trade.state is OrderState.PLANNED]
-    assert gate(passed, now) == passed
+def test_the_default_day_passes_all_default_limits() -> None:
+    """Two long and two short at 20 000 dollars each on 100 000, then all of them turned around."""
+    limits = RiskLimits()
+    first = [order("AAPL", -200), order("IBM", -200), order("MSFT", 200), order("GOOG", 200)]
+    prices = dict.fromkeys(("AAPL", "IBM", "MSFT", "GOOG"), "100")
+    assert gate(first, view(book_of(100_000), limits=limits, marks=prices)) == first
+    held = book_of(100_000, AAPL=-200, IBM=-200, MSFT=200, GOOG=200)
+    turned = [
+        order(symbol, shares, number=leg)
+        for sign, symbols in ((-1, ("GOOG", "MSFT")), (1, ("AAPL", "IBM")))
+        for leg in (1, 2)
+        for symbol in symbols
+        for shares in (sign * 200,)
+    ]
+    assert gate(turned, view(held, limits=limits, marks=prices)) == turned

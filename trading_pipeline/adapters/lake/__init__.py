@@ -1,0 +1,278 @@
+"""The lake: Parquet tables of market data and of what is derived from them.
+
+A table is stored twice over, each session in exactly one valid place::
+
+    <root>/<table>/sessions/2012-06-01.parquet   one session, sorted by symbol: the daily partition
+    <root>/<table>/years/2012.parquet            many sessions, sorted by symbol and session
+
+A write of 20 or more sessions of a year goes into the year file; a smaller one makes session files.
+Where both hold a session, the session file is the valid one. The Parquet metadata of a file lists
+the sessions it covers and the symbols (or strategies) each was written for: what was asked for and
+has no row is covered too.
+
+Every file is replaced whole: written beside its place, synced, renamed. A year write renames the
+year file first and removes the session files it took in afterwards, so that a process killed at any
+point leaves each session either as it was or as it shall be, never lost, and the same write done
+again completes it. Writers of one year of one table wait for each other; readers wait for nobody.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import date
+from itertools import groupby
+from pathlib import Path
+from typing import TypeVar
+
+import polars as pl
+from filelock import FileLock, Timeout
+
+from trading_pipeline.adapters.lake import coverage
+from trading_pipeline.adapters.lake.coverage import Names, Part, part_of
+from trading_pipeline.adapters.lake.files import damage, replace, scan, sync
+from trading_pipeline.adapters.lake.tables import (
+    Choice,
+    collected,
+    empty,
+    joined,
+    order_of,
+    require_known,
+    require_only,
+)
+from trading_pipeline.errors import SettingsError, TransientError
+
+__all__ = ["YEAR_FILE_FROM", "Lake", "empty"]
+
+YEAR_FILE_FROM = 20
+"""Sessions of one year in one write from which they go into the year file."""
+
+_READ_ATTEMPTS = 5
+_Found = TypeVar("_Found")
+
+
+class Lake:
+    """Parquet tables under one folder, replaced session by session, whole or not at all."""
+
+    def __init__(self, root: Path, *, patience: float = 60.0) -> None:
+        """Name the folder, which the first write makes, and the seconds to wait for a writer."""
+        self.root = root
+        self._patience = patience
+
+    def write(
+        self,
+        table: str,
+        frame: pl.DataFrame,
+        sessions: Iterable[date],
+        *,
+        symbols: Collection[str] | None = None,
+        strategy: str | None = None,
+    ) -> None:
+        """Replace exactly these sessions of the table; a session without rows is held as empty.
+
+        With `symbols` (in predictions, signals and target_weights with `strategy`) only their rows
+        are replaced, and the sessions are held for them whether or not each has a row; rows of
+        others stay. Without, the frame is all there is of these sessions.
+
+        Raises SchemaError when the frame does not have the table's shape or has rows of others than
+        those to write, SettingsError when the folder cannot be written to, TransientError when
+        another process keeps writing the same year. Nothing is written before the frame has passed.
+        """
+        from trading_pipeline.core.schemas import validate  # heavy: on first use
+
+        wanted = sorted(set(sessions))
+        require_known(table)
+        part = part_of(table, symbols, strategy)
+        validate(table, frame)
+        require_only(table, frame, wanted)
+        part.require_only(table, frame)
+        for year, group in groupby(wanted, key=lambda session: session.year):
+            its = list(group)
+            rows = frame.filter(pl.col("session").is_between(its[0], its[-1]))
+            with self._writing(table, year):
+                self._write(table, rows, its, part)
+
+    def read(
+        self,
+        table: str,
+        first: date,
+        last: date,
+        *,
+        symbols: Sequence[str] | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pl.DataFrame:
+        """Return the rows of first…last, both included, sorted by session and symbol.
+
+        The frame has the table's columns (or `columns`, in that order) also when it has no rows.
+        Raises DataError that names a file which cannot be read, SchemaError for a column that the
+        table does not have.
+        """
+        choice = Choice(symbols, columns)
+        return self._again(table, lambda: self._read(table, first, last, choice))
+
+    def held(
+        self,
+        table: str,
+        first: date,
+        last: date,
+        *,
+        symbols: Collection[str] | None = None,
+        strategy: str | None = None,
+    ) -> set[date]:
+        """Return the sessions of first…last that are held, those held as empty included.
+
+        With `symbols` or `strategy`, those that were written for all of them. Raises DataError that
+        names a file which cannot be read.
+        """
+        part = part_of(table, symbols, strategy)
+        if part.names is None:
+            return self._again(table, lambda: self._sessions(table, first, last))
+        covered = self._again(table, lambda: self._covered(table, first, last))
+        return {session for session, names in covered.items() if part.is_covered_by(names)}
+
+    @contextmanager
+    def writing(self, table: str, sessions: Iterable[date]) -> Iterator[None]:
+        """Keep other writers of these sessions' years out, so that what is read stays as it is.
+
+        Writes by the same thread go ahead. Raises as `write` does.
+        """
+        with ExitStack() as held:
+            for year in sorted({session.year for session in sessions}):
+                held.enter_context(self._writing(table, year))
+            yield
+
+    def _again(self, table: str, look: Callable[[], _Found]) -> _Found:
+        """Look once more when a year write has just taken a session file in."""
+        for _ in range(_READ_ATTEMPTS):
+            try:
+                return look()
+            except FileNotFoundError:
+                continue
+        raise TransientError(f"{self.root / table} is being rewritten faster than it can be read.")
+
+    def _read(self, table: str, first: date, last: date, choice: Choice) -> pl.DataFrame:
+        # Session files are listed before year files are opened: the order in which a year write
+        # makes its rows visible, so that no session falls between the two.
+        own = self._session_files(table, first, last)
+        single = first == last and first in own
+        years = [] if single else self._year_files(table, first, last)
+        asked = pl.col("session").is_between(first, last) & ~pl.col("session").is_in(list(own))
+        parts = [scan(path).filter(asked) for path in years]
+        paths = [*own.values(), *years]
+        if own:
+            parts.append(scan(list(own.values())))
+        if not parts:
+            parts.append(empty(table).lazy())
+        try:
+            return collected(table, parts, choice)
+        except FileNotFoundError:
+            raise
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise damage(table, paths, error) from error
+
+    def _sessions(self, table: str, first: date, last: date) -> set[date]:
+        found = set(self._session_files(table, first, last))
+        for path in self._year_files(table, first, last):
+            found.update(day for day in coverage.of_year_file(path) if first <= day <= last)
+        return found
+
+    def _covered(self, table: str, first: date, last: date) -> dict[date, Names]:
+        """The sessions held, and for which names each; the files in the order of `_read`."""
+        own = self._session_files(table, first, last)
+        found = {session: coverage.of_session_file(path) for session, path in own.items()}
+        if first == last and found:
+            return found
+        for path in self._year_files(table, first, last):
+            for session, names in coverage.of_year_file(path).items():
+                if first <= session <= last:
+                    found.setdefault(session, names)
+        return found
+
+    def _session_files(self, table: str, first: date, last: date) -> dict[date, Path]:
+        folder = self.root / table / "sessions"
+        if first == last:
+            path = folder / f"{first}.parquet"
+            return {first: path} if path.exists() else {}
+        low, high = f"{first}.parquet", f"{last}.parquet"
+        paths = folder.iterdir() if folder.is_dir() else ()
+        own = sorted(path for path in paths if low <= path.name <= high and _is_own(path))
+        return {date.fromisoformat(path.stem): path for path in own}
+
+    def _year_files(self, table: str, first: date, last: date) -> list[Path]:
+        folder = self.root / table / "years"
+        paths = (folder / f"{year}.parquet" for year in range(first.year, last.year + 1))
+        return [path for path in paths if path.exists()]
+
+    def _write(self, table: str, rows: pl.DataFrame, sessions: list[date], part: Part) -> None:
+        """Write sessions of one year, the rows they keep among them."""
+        covered = dict.fromkeys(sessions, part.recorded)
+        if part.names is not None:
+            before = self._covered(table, sessions[0], sessions[-1])
+            kept = {day for day in sessions if day in before and not part.is_all_of(before[day])}
+            covered |= {day: part.recorded | before[day] for day in kept}
+            if kept:
+                rows = self._with_others(table, rows, kept, part)
+        ordered = rows.sort(order_of(rows.columns))
+        if len(sessions) >= YEAR_FILE_FROM:
+            self._write_year(table, ordered, covered)
+        else:
+            self._write_sessions(table, ordered, covered)
+
+    def _with_others(
+        self, table: str, rows: pl.DataFrame, sessions: set[date], part: Part
+    ) -> pl.DataFrame:
+        """Add to `rows` those of the sessions that this part does not replace."""
+        held = self._read(table, min(sessions), max(sessions), Choice())
+        others = held.filter(pl.col("session").is_in(list(sessions)), part.others())
+        return joined(rows, others, f"{table} of {min(sessions)}")
+
+    def _write_sessions(self, table: str, rows: pl.DataFrame, covered: dict[date, Names]) -> None:
+        folder = self.root / table / "sessions"
+        for session, names in covered.items():
+            own = rows.filter(pl.col("session") == session)
+            replace(folder / f"{session}.parquet", own, coverage.session_metadata(names))
+        sync(folder)
+
+    def _write_year(self, table: str, rows: pl.DataFrame, covered: dict[date, Names]) -> None:
+        first, last = min(covered), max(covered)
+        path = self.root / table / "years" / f"{first.year}.parquet"
+        before = coverage.of_year_file(path) if path.exists() else dict[date, Names]()
+        if before.keys() - covered.keys():
+            rows = joined(rows, _other_sessions(table, path, covered), str(path))
+        order = ["symbol", *(name for name in order_of(rows.columns) if name != "symbol")]
+        replace(path, rows.sort(order), coverage.year_metadata(before | covered))
+        sync(path.parent)
+        own = self._session_files(table, first, last)
+        if taken_in := covered.keys() & own.keys():
+            for session in taken_in:
+                own[session].unlink()
+            sync(self.root / table / "sessions")
+
+    @contextmanager
+    def _writing(self, table: str, year: int) -> Iterator[None]:
+        """Hold the one writer's place of this year; translate what the file system refuses."""
+        path = self.root / table / "locks" / f"{year}.lock"
+        try:
+            for folder in ("sessions", "years", "locks"):
+                (self.root / table / folder).mkdir(parents=True, exist_ok=True)
+            # A singleton, so that a thread which holds the place may take it again.
+            with FileLock(path, is_singleton=True).acquire(timeout=self._patience):
+                yield
+        except Timeout:
+            raise TransientError(
+                f"{table} of {year} has been written by another process for {self._patience:g} s."
+            ) from None
+        except OSError as error:
+            raise SettingsError(
+                f"{self.root / table} cannot be written to: {error.strerror or error}."
+            ) from error
+
+
+def _is_own(path: Path) -> bool:
+    return path.suffix == ".parquet" and len(path.stem) == len("2012-06-01")
+
+
+def _other_sessions(table: str, path: Path, sessions: Collection[date]) -> pl.DataFrame:
+    """The rows of the year file's other sessions."""
+    try:
+        return scan(path).filter(~pl.col("session").is_in(list(sessions))).collect()
+    except pl.exceptions.PolarsError as error:
+        raise damage(table, [path], error) from error

@@ -1,0 +1,1 @@
+"""The trading day replayed over past sessions, exactly or fast."""

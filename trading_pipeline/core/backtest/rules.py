@@ -1,0 +1,36 @@
+"""How the replayed days size, limit and pay for their orders."""
+
+from decimal import Decimal
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from trading_pipeline.core.backtest.costs import Frictions
+from trading_pipeline.core.execution.costs import CostModel
+from trading_pipeline.core.market.corporate_actions import Convention
+from trading_pipeline.core.portfolio.rebalance import SizingRules
+from trading_pipeline.core.risk.limits import RiskLimits
+
+
+class BacktestRules(BaseModel):
+    """How the replayed days size, limit and pay for their orders.
+
+    With `compound`, a weight of 1 stands for the NAV of the session instead of `sizing.capital`,
+    which is then what the account opens with.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sizing: SizingRules = SizingRules()
+    limits: RiskLimits = RiskLimits()
+    costs: CostModel = CostModel()
+    frictions: Frictions = Frictions()
+    compound: bool = Field(default=False, description="size by NAV instead of by fixed capital")
+    delisting_return: Decimal = Field(
+        default=Decimal(0), ge=-1, le=0, description="what the last close loses in a delisting"
+    )
+    adjustment: Convention = Field(default="crsp", description="of returns that measure volatility")
+
+
+DEFAULT: Final = BacktestRules()
+"""The rules of the platform's own defaults: those `paper_run` trades by."""

@@ -1,0 +1,1 @@
+"""Predictive models: datasets, gradient boosting, evaluation."""

@@ -1,0 +1,39 @@
+"""How a model is trained and judged: the settings of group `training`."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from trading_pipeline.core.features.labels import LABEL_HORIZON, Timing
+from trading_pipeline.core.models.gates import PromotionRules
+from trading_pipeline.core.models.gbm import GbmParams
+
+
+class TrainingRules(BaseModel):
+    """Window lengths are in sessions; the newest end at the last session whose label is known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    train_sessions: int = Field(default=756, ge=60, le=10_000)
+    """Sessions a model learns from (three years)."""
+    valid_sessions: int = Field(default=126, ge=20, le=2_520)
+    """Sessions after them on which training stops early."""
+    test_sessions: int = Field(default=63, ge=5, le=2_520)
+    """Sessions after those on which a fold is judged; the next fold starts as much later."""
+    folds: int = Field(default=3, ge=1, le=100)
+    """Folds of the walk-forward evaluation."""
+    embargo_sessions: int = Field(default=LABEL_HORIZON, ge=LABEL_HORIZON, le=252)
+    """Sessions left out between windows: at least what a label reaches into the future."""
+    label: Timing = "open_to_open"
+    """What is predicted: the return between the next two opens, or the next two closes."""
+    gbm: GbmParams = GbmParams()
+    promotion: PromotionRules = PromotionRules()
+
+    @property
+    def labeled_sessions(self) -> int:
+        """Sessions with a label that a training needs."""
+        windows = self.train_sessions + self.valid_sessions + self.folds * self.test_sessions
+        return windows + 2 * self.embargo_sessions
+
+    @property
+    def sessions(self) -> int:
+        """Sessions up to the present that a training needs: the newest have no label yet."""
+        return self.labeled_sessions + LABEL_HORIZON

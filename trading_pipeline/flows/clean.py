@@ -1,0 +1,179 @@
+"""Clean: the quality gate over the raw bars of sessions, and the checks that may end the day."""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import polars as pl
+
+from trading_pipeline.adapters.lake import Lake
+from trading_pipeline.core.market.announcements import compare, credible
+from trading_pipeline.core.market.calendar import session_window, sessions_between
+from trading_pipeline.core.market.checks import CheckOutcome, listed
+from trading_pipeline.core.market.corporate_actions import Convention
+from trading_pipeline.core.market.freshness import FreshnessRules, check_freshness
+from trading_pipeline.core.market.quality import Gated, QualityRules, check_session, gate
+from trading_pipeline.core.market.restatements import current, known_actions
+from trading_pipeline.core.market.verdicts import RULE, apply, by_rule, in_force
+from trading_pipeline.errors import MissingDataError
+from trading_pipeline.flows.quarantine import record
+from trading_pipeline.flows.window import checked, missing_sessions, rows_of, span
+
+LOOK_BACK = 70
+"""Sessions of raw bars before a session that its verdicts look at."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateRules:
+    """By what bars are judged, and with what knowledge: that of `as_known_at`, or all there is."""
+
+    quality: QualityRules
+    freshness: FreshnessRules
+    convention: Convention
+    as_known_at: datetime | None = None
+
+
+class Outcomes(Mapping[date, list[CheckOutcome]]):
+    """The checks coverage, quarantine and freshness of each session, made when looked up.
+
+    A history of years is written for the sake of one session, whose checks alone are asked for.
+    """
+
+    def __init__(
+        self,
+        sessions: Sequence[date],
+        gated: Gated,
+        newest: pl.DataFrame,
+        rules: GateRules,
+    ) -> None:
+        """Take the gated bars and, as `newest`, the newest bars that were known in each session."""
+        self._sessions = dict.fromkeys(sessions)
+        self._gated, self._newest, self._rules = gated, newest, rules
+
+    def __getitem__(self, session: date) -> list[CheckOutcome]:
+        if session not in self._sessions:
+            raise KeyError(session)
+        known = self._newest.filter(pl.col("asked") == session)
+        expected = known["symbol"].to_list()
+        return [
+            *check_session(session, self._gated, expected, self._rules.quality),
+            check_freshness(known, session, expected, self._rules.freshness),
+        ]
+
+    def __iter__(self) -> Iterator[date]:
+        return iter(self._sessions)
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleaned:
+    """The asked sessions after the gate: the tables as written, and each session's checks."""
+
+    clean: pl.DataFrame
+    quarantined: pl.DataFrame
+    action_checks: pl.DataFrame
+    outcomes: Mapping[date, list[CheckOutcome]]
+
+
+def clean(
+    lake: Lake, *, symbols: Sequence[str], sessions: Iterable[date], rules: GateRules
+) -> Cleaned:
+    """Part the raw bars of these sessions into clean and quarantined ones, and check each session.
+
+    Expected in a session is every asked symbol with a raw bar in it or in the LOOK_BACK sessions
+    before it, so that a stock counts from its listing on. Both tables are written whatever the
+    checks say. A range gives what its sessions give one by one, unless a symbol paused for longer
+    than the look-back. Raises MissingDataError where raw bars or actions of a session are not held.
+
+    What these sessions say of earlier suspects is recorded, and a bar that turns out to have been
+    an error leaves its own session. The same raw rows, known at the same time, give the same bytes.
+    """
+    asked = checked(sessions)
+    for table in ("raw_bars", "corporate_actions"):
+        if missing := missing_sessions(lake, table, asked, symbols=symbols):
+            raise MissingDataError(
+                f"{table} of {listed([str(session) for session in missing])} is not held: ingest"
+                f" it first for {listed(sorted(symbols))}."
+            )
+    reach = (session_window(asked[0], LOOK_BACK + 1)[0], asked[-1])
+    known = rules.as_known_at
+    raw = lake.read("raw_bars", *reach, symbols=symbols)
+    announced = lake.read("corporate_actions", *reach, symbols=symbols)
+    bars, actions = current(raw, known), known_actions(announced, known)
+    checks = compare(bars, actions)
+    actions = credible(actions, checks)
+    whole = gate(bars, actions, rules.quality, convention=rules.convention)
+    settled = by_rule(_settled_in(whole.suspects, asked), bars)
+    changed = record(lake, settled)
+    verdicts = in_force(lake.read("bar_verdicts", *reach, symbols=symbols), known)
+    gated = _of(apply(whole, verdicts), asked)
+    lake.write("quarantined_bars", gated.quarantined, asked, symbols=symbols)
+    lake.write("clean_bars", gated.clean, asked, symbols=symbols)
+    lake.write("action_checks", rows_of(checks, asked), asked, symbols=symbols)
+    _log.info(
+        "bars gated",
+        extra={"clean": len(gated.clean), "quarantined": len(gated.quarantined)} | span(asked),
+    )
+    _clean_again(lake, changed.filter(pl.col("session") < asked[0]), rules)
+    # A check says what was to be seen in the session: what its next bar made of it came later.
+    seen = _of(apply(whole, verdicts.filter(pl.col("decided_by") != RULE)), asked)
+    outcomes = Outcomes(asked, seen, _newest_bars(bars, asked), rules)
+    return Cleaned(
+        clean=gated.clean,
+        quarantined=gated.quarantined,
+        action_checks=rows_of(checks, asked),
+        outcomes=outcomes,
+    )
+
+
+def _settled_in(suspects: pl.DataFrame, asked: list[date]) -> pl.DataFrame:
+    """The suspects whose own session or whose next bar's is asked for."""
+    own, by = (pl.col(name).is_in(asked) for name in ("session", "decided_in"))
+    return suspects.filter(own | by)
+
+
+def _clean_again(lake: Lake, changed: pl.DataFrame, rules: GateRules) -> None:
+    """Judge earlier sessions once more of which something new was said."""
+    for session in changed["session"].unique().sort():
+        names = changed.filter(session=session)["symbol"].unique().sort().to_list()
+        if lake.held("clean_bars", session, session, symbols=names):
+            clean(lake, symbols=names, sessions=[session], rules=rules)
+
+
+def _of(gated: Gated, asked: list[date]) -> Gated:
+    return Gated(
+        clean=rows_of(gated.clean, asked),
+        quarantined=rows_of(gated.quarantined, asked),
+        suspects=rows_of(gated.suspects, asked),
+    )
+
+
+def _newest_bars(bars: pl.DataFrame, asked: list[date]) -> pl.DataFrame:
+    """The newest bar of each symbol in each asked session, unless more than LOOK_BACK behind.
+
+    Columns asked (the session it is the newest bar in), symbol, session (the bar's own).
+    """
+    days = sessions_between(session_window(asked[0], LOOK_BACK + 1)[0], asked[-1])
+    number = pl.DataFrame({"session": days, "number": range(len(days))})
+    grid = number.filter(pl.col("session").is_in(asked)).join(
+        bars.select("symbol").unique(), how="cross"
+    )
+    return (
+        grid.rename({"session": "asked"})
+        .sort("number")
+        .join_asof(
+            bars.select("symbol", "session").unique().join(number, on="session").sort("number"),
+            on="number",
+            by="symbol",
+            tolerance=LOOK_BACK,
+            check_sortedness=False,
+        )
+        .drop_nulls("session")
+        .select("asked", "symbol", "session")
+        .sort("asked", "symbol")
+    )
