@@ -14,6 +14,7 @@ from trading_pipeline.defs import (  # noqa: E402 - after the filters, which the
     accounting,
     execution,
     features,
+    lifecycle,
     market,
     models,
     portfolio,
@@ -33,7 +34,9 @@ def build(settings: Settings) -> dg.Definitions:
         resources=resources(settings),
         executor=dg.in_process_executor,
     )
-    return dg.Definitions.merge(assets, schedules.jobs_and_schedules(settings))
+    return dg.Definitions.merge(
+        assets, schedules.jobs_and_schedules(settings), lifecycle.jobs_and_sensors()
+    )
 
 
 @dg.definitions

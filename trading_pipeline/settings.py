@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     )
 
     home: Path = Field(
-        default_factory=lambda: home(), description="the project's folder; default $DAGSTER_HOME"
+        default_factory=lambda: home(),  # noqa: PLW0108 - defined below
     )
     data_dir: Path = Field(
         default_factory=lambda fields: fields["home"] / "data",

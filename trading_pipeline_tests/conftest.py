@@ -147,7 +147,7 @@ def _migrate(url: str) -> None:
 @pytest.fixture(scope="session")
 def first_day(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project folder in which the day of `whole_day.FIRST` has been run; not to be changed."""
-    from trading_pipeline_tests import whole_day
+    from trading_pipeline_tests import whole_day  # noqa: PLC0415 - it imports the whole product
 
     made = whole_day.make_checkout(tmp_path_factory.mktemp("first") / "home")
     whole_day.report_of(made, whole_day.FIRST)
@@ -157,6 +157,6 @@ def first_day(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def home(first_day: Path, tmp_path: Path) -> Path:
     """A copy of that folder, to run further days in."""
-    from trading_pipeline_tests import whole_day
+    from trading_pipeline_tests import whole_day  # noqa: PLC0415 - it imports the whole product
 
     return whole_day.copy_state(first_day, tmp_path / "home")

@@ -19,7 +19,7 @@ def test_a_line_is_json_with_bound_and_given_fields() -> None:
 
 def test_an_exception_is_one_field_of_the_line() -> None:
     try:
-        raise ValueError("boom")
+        raise ValueError("boom")  # noqa: TRY301
     except ValueError as error:
         record = logging.makeLogRecord({"msg": "x", "exc_info": (ValueError, error, None)})
     line = JsonFormatter().format(record)

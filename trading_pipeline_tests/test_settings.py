@@ -72,7 +72,7 @@ def test_a_bad_value_is_one_sentence_that_names_the_field(
 
 def test_a_misspelt_name_is_an_error_and_not_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TP_RISK__MAX_ORDER_VALU", "1")
-    with pytest.raises(SettingsError, match="TP_RISK__MAX_ORDER_VALU|max_order_valu"):
+    with pytest.raises(SettingsError, match=r"TP_RISK__MAX_ORDER_VALU|max_order_valu"):
         Settings.load()
     monkeypatch.delenv("TP_RISK__MAX_ORDER_VALU")
     monkeypatch.setenv("TP_CAPITALL", "1")

@@ -24,7 +24,7 @@ class Table(pa.DataFrameModel):
     symbol: str = pa.Field(str_length={"min_value": 1})
     session: date
 
-    class Config(BaseConfig):
+    class Config(BaseConfig):  # pyright: ignore[reportIncompatibleVariableOverride]
         """No silent coercion: a wrong type is an error where it enters."""
 
         strict = True
@@ -123,7 +123,7 @@ class Features(pa.DataFrameModel):
     feature_version: str
     features: pl.Float32 = pa.Field(alias=r"^[A-Z].*$", regex=True, nullable=True)
 
-    class Config(BaseConfig):
+    class Config(BaseConfig):  # pyright: ignore[reportIncompatibleVariableOverride]
         """Column names are the feature list's business: the model checks them against its own."""
 
         strict = True

@@ -50,7 +50,7 @@ def columns(schema: Mapping[str, object]) -> dg.TableSchema:
 def check_results(
     asset: str, outcomes: Mapping[date, Sequence[CheckOutcome]]
 ) -> list[dg.AssetCheckResult]:
-    """One result a check: over a range it fails above the tolerated share and lists the sessions."""
+    """One result a check; over a range it fails above the tolerated share of sessions."""
     names = dict.fromkeys(outcome.name for found in outcomes.values() for outcome in found)
     return [_check_result(asset, name, outcomes) for name in names]
 

@@ -10,7 +10,7 @@ from trading_pipeline.adapters.model_store import ModelStore
 from trading_pipeline.core.market.checks import CheckOutcome
 from trading_pipeline.core.models.walk import Progress
 from trading_pipeline.defs.metadata import described, table
-from trading_pipeline.defs.partitions import BACKFILL, SESSIONS, session_of, sessions_of
+from trading_pipeline.defs.partitions import BACKFILL, SESSIONS, sessions_of
 from trading_pipeline.defs.training import bench_of, training_of
 from trading_pipeline.flows.judge import promotion_gates
 from trading_pipeline.flows.lifecycle import running_model
@@ -57,9 +57,7 @@ def model(
 
 
 @dg.asset(
-    group_name="models",
-    owners=["team:research"],
-    partitions_def=SESSIONS,
+    **_COMMON,
     deps=["features", "clean_bars", "corporate_actions"],
     kinds={"lightgbm", "mlflow"},
     description="A model trained as of the session, registered in MLflow as challenger, with the "
@@ -71,8 +69,8 @@ def challenger(
     lake: dg.ResourceParam[Lake],
     model_store: dg.ResourceParam[ModelStore],
 ) -> dg.MaterializeResult:
-    """Train as of the run's session and say whether the model may trade."""
-    session = session_of(context)
+    """Train as of the run's last session and say whether the model may trade."""
+    session = sessions_of(context)[-1]
     training = training_of(settings, session)
     trained = train(lake, model_store, training, progress=_teller(context))
     model = model_store.fetch(settings.strategy, trained.version.version)
