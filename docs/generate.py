@@ -23,6 +23,7 @@ from pydantic_core import PydanticUndefined
 from trading_pipeline import errors
 from trading_pipeline.adapters.ledger import tables as ledger
 from trading_pipeline.core import schemas
+from trading_pipeline.core.risk import checks
 from trading_pipeline.settings import DAGSTER_DATABASE, PREFIX, Settings
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -79,6 +80,7 @@ def pages() -> dict[Path, str]:
         REFERENCE / "settings.md": settings(),
         REFERENCE / "tables.md": tables(),
         REFERENCE / "errors.md": error_tree(),
+        REFERENCE / "risk-codes.md": f"{NOTE}\n{checks.page()}",
     }
 
 

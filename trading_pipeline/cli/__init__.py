@@ -25,6 +25,8 @@ app.command("trading_pipeline.cli.status:status", name="status")
 app.command("trading_pipeline.cli.doctor:doctor", name="doctor")
 app.command("trading_pipeline.cli.sql:sql", name="sql")
 app.command("trading_pipeline.cli.quarantine:app", name="quarantine")
+for word in ("halt", "resume", "reduce", "flatten"):
+    app.command(f"trading_pipeline.cli.halt:{word}", name=word)
 app.command("trading_pipeline.cli.train:train", name="train")
 app.command("trading_pipeline.cli.model:app", name="model")
 

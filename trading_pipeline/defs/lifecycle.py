@@ -5,7 +5,7 @@ import dagster as dg
 from trading_pipeline.adapters.lake import Lake
 from trading_pipeline.adapters.model_store import Cause, ModelStore
 from trading_pipeline.core.market.calendar import last_closed_session, previous_session
-from trading_pipeline.defs.models import challenger, verdicts
+from trading_pipeline.defs.models import verdicts
 from trading_pipeline.defs.partitions import EXCHANGE_ZONE, SESSIONS
 from trading_pipeline.defs.training import bench_of
 from trading_pipeline.errors import TradingPipelineError
@@ -136,7 +136,7 @@ def model_hot_reload(
 
 retrain = dg.define_asset_job(
     "retrain",
-    selection=dg.AssetSelection.assets(challenger),
+    selection=dg.AssetSelection.assets("challenger"),
     partitions_def=SESSIONS,
     description="Train a challenger as of a session and judge it. A range of sessions is a run "
     "each: a walk-forward study over years.",

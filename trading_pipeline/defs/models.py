@@ -57,7 +57,9 @@ def model(
 
 
 @dg.asset(
-    **_COMMON,
+    group_name="models",
+    owners=["team:research"],
+    partitions_def=SESSIONS,
     deps=["features", "clean_bars", "corporate_actions"],
     kinds={"lightgbm", "mlflow"},
     description="A model trained as of the session, registered in MLflow as challenger, with the "

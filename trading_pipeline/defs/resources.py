@@ -15,6 +15,7 @@ from trading_pipeline.errors import SettingsError
 from trading_pipeline.flows.day import Desk, model_version_of
 from trading_pipeline.flows.day_report import Parameters
 from trading_pipeline.flows.ports import Broker, MarketData
+from trading_pipeline.flows.risk_view import market_facts
 from trading_pipeline.flows.trade import Mandate
 from trading_pipeline.settings import Settings, utc_now
 
@@ -86,6 +87,13 @@ def mandate_of(
         model_version=model_version_of(lake, settings.strategy, session),
         sizing=settings.sizing,
         limits=settings.risk,
+        facts=market_facts(
+            lake,
+            settings.symbols,
+            session,
+            limits=settings.risk,
+            convention=settings.adjustment,
+        ),
         dry_run=dry_run,
     )
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
+from functools import reduce
 from typing import Final
 
 import polars as pl
@@ -22,8 +23,10 @@ from trading_pipeline.core.portfolio.rebalance import SizingRules, plan
 from trading_pipeline.core.risk.gate import RiskView, gate
 from trading_pipeline.core.risk.limits import RiskLimits, TradingState
 from trading_pipeline.errors import RejectedError, SettingsError, TransientError
+from trading_pipeline.flows.halt import standing
 from trading_pipeline.flows.order_updates import catch_up, hear
 from trading_pipeline.flows.ports import Broker
+from trading_pipeline.flows.risk_view import MarketFacts, view_of
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +49,7 @@ class Mandate:
     model_version: str
     sizing: SizingRules
     limits: RiskLimits
+    facts: MarketFacts | None = None
     dry_run: bool = False
 
 
@@ -67,6 +71,7 @@ class _Outlook:
     """What there is to decide on: the book with open orders as filled, and its value."""
 
     view: RiskView
+    book: Book
     nav: Decimal
 
 
@@ -95,7 +100,7 @@ def trade(
         return _carry_on(ledger, broker, marks, mandate=mandate, now=now)
     _require_turn(ledger, mandate)
     decision, orders, skips = _decide(
-        _outlook(ledger, broker, marks, mandate), targets, mandate=mandate, now=now
+        _outlook(ledger, broker, marks, mandate, now=now), targets, mandate=mandate, now=now
     )
     if mandate.dry_run:
         return Traded(decision=decision, orders=tuple(orders), skips=skips, new=True)
@@ -125,7 +130,7 @@ def _decide(
 ) -> tuple[Decision, list[Order], dict[str, str]]:
     planned = plan(
         targets,
-        outlook.view.book,
+        outlook.book,
         outlook.view.marks,
         session=mandate.session,
         strategy=mandate.strategy,
@@ -145,7 +150,12 @@ def _decide(
 
 
 def _outlook(
-    ledger: Ledger, broker: Broker, marks: Mapping[str, Decimal], mandate: Mandate
+    ledger: Ledger,
+    broker: Broker,
+    marks: Mapping[str, Decimal],
+    mandate: Mandate,
+    *,
+    now: datetime,
 ) -> _Outlook:
     """Return the book of the session, with what is on its way to the market as if filled."""
     entries, orders = ledger.entries(), ledger.orders(states=OPEN)
@@ -153,19 +163,14 @@ def _outlook(
         entries, orders = _heard(broker, entries, orders)
     settled = replay(Book(), (entry for entry in entries if entry.session <= mandate.session))
     closes = {symbol: Mark(price=price, source=CLOSE) for symbol, price in marks.items()}
-    book = settled
-    for order in orders:
-        if not _is_own_plan(order, mandate):
-            book = expect(book, order, order.reference_price)
-    standing = ledger.trading_state()
-    view = RiskView(
-        state=standing.state,
-        state_reason=standing.reason,
-        book=book,
-        marks=marks,
-        limits=mandate.limits,
+    others = [order for order in orders if not _is_own_plan(order, mandate)]
+    book = reduce(lambda held, one: expect(held, one, one.reference_price), others, settled)
+    whose = (mandate.strategy, mandate.session)
+    known = view_of(
+        ledger, limits=mandate.limits, marks=marks, now=now, besides=whose, facts=mandate.facts
     )
-    return _Outlook(view, mark(settled, closes, mandate.session).nav)
+    view = replace(known, book=settled, open_orders=others)
+    return _Outlook(view, book, mark(settled, closes, mandate.session).nav)
 
 
 def _heard(
@@ -223,8 +228,8 @@ def _released(
     """Return the planned orders, SUBMITTING as of now; those a later halt forbids are blocked."""
     strategy, session = mandate.strategy, mandate.session
     planned = ledger.orders(strategy=strategy, session=session, states=[OrderState.PLANNED])
-    if planned and ledger.trading_state().state is not TradingState.ACTIVE:
-        planned = gate(planned, _outlook(ledger, broker, marks, mandate).view)
+    if planned:  # once more, now that what others decided meanwhile is on record too
+        planned = gate(planned, _outlook(ledger, broker, marks, mandate, now=now).view)
     moved = [
         order if order.state is OrderState.BLOCKED else move(order, OrderState.SUBMITTING)
         for order in planned
@@ -240,6 +245,7 @@ def _look_up(ledger: Ledger, broker: Broker, mandate: Mandate, now: datetime) ->
     Nothing is sent again while trading is not ACTIVE.
     """
     lost = ledger.orders(strategy=mandate.strategy, session=mandate.session, states=_LOST)
+    rules = mandate.limits.breaker
     for order in lost:
         try:
             found = broker.find(order.client_order_id)
@@ -248,7 +254,7 @@ def _look_up(ledger: Ledger, broker: Broker, mandate: Mandate, now: datetime) ->
             continue
         if found is not None:
             ledger.append(at=now, orders=catch_up(order, found, ()))
-        elif ledger.trading_state().state is TradingState.ACTIVE:
+        elif standing(ledger, now=now, rules=rules).state is TradingState.ACTIVE:
             _send(ledger, broker, [_again(ledger, order, now)], now)
 
 

@@ -68,6 +68,14 @@ class SimulatedBroker:
             state = OrderState.REJECTED if reason else OrderState.ACCEPTED
             return insert_order(account, order, state, reason)
 
+    def cancel(self, client_order_id: str) -> None:
+        """Take an accepted order back; one that is filled, ended or unknown stays as it is."""
+        with self._writing() as account:
+            account.execute(
+                "UPDATE orders SET state=?, reason=? WHERE client_order_id=? AND state=?",
+                (OrderState.CANCELED, "taken back", client_order_id, OrderState.ACCEPTED),
+            )
+
     def find(self, client_order_id: str) -> BrokerOrder | None:
         """Return the order of this id, or None."""
         with self._reading() as account:
