@@ -10,11 +10,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from trading_pipeline_tests.benchmarks import day
+from trading_pipeline_tests.benchmarks import day, models, risk, sql
 from trading_pipeline_tests.benchmarks.harness import RUNS, Figure
 
-SUITES = {"day": day.figures}
-OUTPUT = Path("data/benchmarks.json")
+SUITES = {"day": day.figures, "models": models.figures, "risk": risk.figures, "sql": sql.figures}
+OUTPUT = Path("data/benchmarks.json").resolve()
 
 
 def main(names: list[str]) -> int:
