@@ -56,6 +56,7 @@ class Settings(BaseSettings):
 
     home: Path = Field(
         default_factory=lambda: home(),  # noqa: PLW0108 - defined below
+        description="the project's folder; default $DAGSTER_HOME",
     )
     data_dir: Path = Field(
         default_factory=lambda fields: fields["home"] / "data",
