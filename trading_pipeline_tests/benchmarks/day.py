@@ -87,7 +87,7 @@ def _pieces(home: Path) -> list[Figure]:
 def _etl(home: Path) -> float:
     """The median over fresh lakes, so that each run writes anew."""
     year = sessions_between(date(2012, 1, 3), date(2013, 1, 4))[:252]
-    rules = GateRules(QualityRules(), FreshnessRules(), "crsp")
+    rules = GateRules(quality=QualityRules(), freshness=FreshnessRules(), convention="crsp")
     seconds: list[float] = []
     for number in range(RUNS + 1):
         lake = Lake(home / f"etl{number}")
