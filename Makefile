@@ -29,7 +29,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
-.PHONY: help setup paper-run status ui test bench check lint types layers definitions fix docs lock
+.PHONY: help setup paper-run status ui test soak bench check lint types layers definitions fix docs lock
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -48,6 +48,9 @@ ui: $(READY) ## Open Dagster on this machine only (PORT=3000)
 
 test: $(READY) ## Run all tests with coverage (ARGS="-k ledger" for some)
 	PYTHONWARNINGS=ignore::ResourceWarning $(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term $(ARGS)
+
+soak: $(READY) ## Run the full-size tests, which take minutes each
+	PYTHONWARNINGS=ignore::ResourceWarning $(BIN)/python -m pytest -m soak $(ARGS)
 
 bench: $(READY) ## Measure, and write the figures to a file
 	@$(BIN)/python -m trading_pipeline_tests.benchmarks $(ARGS)
