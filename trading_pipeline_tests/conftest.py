@@ -1,14 +1,16 @@
 """Fixtures shared by all tests; a server starts when the first test of a worker asks for it."""
 
 import itertools
+import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 from trading_pipeline_tests.servers import Postgres, Valkey
@@ -145,13 +147,44 @@ def _migrate(url: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def first_day(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], None]], Path]:
+    """Make a folder once for all workers, and return where it is; nobody may change it."""
+    common = tmp_path_factory.getbasetemp()
+    common = common.parent if os.environ.get("PYTEST_XDIST_WORKER") else common
+
+    def made(name: str, make: Callable[[Path], None]) -> Path:
+        folder = common / name
+        with FileLock(common / f"{name}.lock"):
+            if not folder.exists():
+                make(common / f"{name}.part")
+                (common / f"{name}.part").rename(folder)
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def first_day(once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
     """A project folder in which the day of `whole_day.FIRST` has been run; not to be changed."""
     from trading_pipeline_tests import whole_day  # noqa: PLC0415 - it imports the whole product
 
-    made = whole_day.make_checkout(tmp_path_factory.mktemp("first") / "home")
-    whole_day.report_of(made, whole_day.FIRST)
-    return made
+    def make(folder: Path) -> None:
+        whole_day.report_of(whole_day.make_checkout(folder), whole_day.FIRST)
+
+    return once("first_day", make)
+
+
+@pytest.fixture(scope="session")
+def month(once: Callable[[str, Callable[[Path], None]], Path], first_day: Path) -> Path:
+    """The folder of twenty days one after the other, `reports.json` in it; not to be changed."""
+    from trading_pipeline_tests import whole_day  # noqa: PLC0415 - it imports the whole product
+
+    def make(folder: Path) -> None:
+        home = whole_day.copy_state(first_day, folder)
+        reports = whole_day.reports_of(home, whole_day.MONTH)
+        (home / "reports.json").write_text(json.dumps(reports))
+
+    return once("month", make)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Made-up trading values, a vendor over frames, a wire that fails, processes that are killed."""
 
-import multiprocessing
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -28,6 +27,7 @@ from trading_pipeline.errors import TradingPipelineError, TransientError
 from trading_pipeline.flows.ports import Broker
 from trading_pipeline.flows.trade import Mandate
 from trading_pipeline_tests.factories import actions_of
+from trading_pipeline_tests.forks import FORKS
 
 SESSION = date(2012, 6, 1)
 """The session that made-up decisions are for."""
@@ -219,9 +219,9 @@ def run_at_once(work: Callable[[str, int], str], url: str, count: int = 2) -> li
     An error of ours is answered by its name. `work` is a function of a module, called with `url`
     and the number of the process.
     """
-    barrier, answers = _SPAWN.Barrier(count), _SPAWN.SimpleQueue()
+    barrier, answers = FORKS.Barrier(count), FORKS.SimpleQueue()
     processes = [
-        _SPAWN.Process(target=_answer, args=(work, url, number, barrier, answers), daemon=True)
+        FORKS.Process(target=_answer, args=(work, url, number, barrier, answers), daemon=True)
         for number in range(count)
     ]
     for process in processes:
@@ -245,21 +245,9 @@ def _answer(
         raise
 
 
-_SPAWN = multiprocessing.get_context("forkserver")
-_SPAWN.set_forkserver_preload(
-    [
-        "polars",
-        "trading_pipeline.adapters.ledger",
-        "trading_pipeline.adapters.simulated_broker",
-        "trading_pipeline_tests.flows.mortal_day",
-    ]
-)
-"""Each process is forked from one that has imported the product and done nothing else."""
-
-
 def run_and_wait(work: Callable[..., None], *arguments: Any) -> int | None:
     """How a new process that does `work` ended: 0, or the signal that killed it, negative."""
-    process = _SPAWN.Process(target=work, args=arguments, daemon=True)
+    process = FORKS.Process(target=work, args=arguments, daemon=True)
     process.start()
     process.join(60)
     process.kill()

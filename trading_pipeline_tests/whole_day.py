@@ -2,7 +2,6 @@
 
 import io
 import json
-import multiprocessing
 import os
 import shutil
 import sqlite3
@@ -15,9 +14,14 @@ from typing import Any
 
 from trading_pipeline.cli import run
 from trading_pipeline.cli.console import Progress
+from trading_pipeline.core.market.calendar import sessions_between
+from trading_pipeline_tests.forks import FORKS
 
 FIRST = date(2012, 11, 1)
 """The session of the first day of a made folder; its orders fill on November 2."""
+
+MONTH = sessions_between(FIRST, date(2012, 11, 30))[:20]
+"""Twenty sessions in a row from there; a half day and a holiday are among them."""
 
 SMALL_TRAINING = {
     "TP_TRAINING__TRAIN_SESSIONS": "252",
@@ -42,16 +46,6 @@ schedule_storage:
   class: SqliteScheduleStorage
   config: {{base_dir: {folder}/records}}
 """
-_FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(
-    [
-        "trading_pipeline.cli.paper_run",
-        "trading_pipeline.cli.status",
-        "trading_pipeline.core.schemas",
-        "trading_pipeline.adapters.ledger",
-        "trading_pipeline_tests.whole_day",
-    ]
-)
 
 
 def make_home(folder: Path) -> Path:
@@ -94,7 +88,7 @@ def paper_runs(
 ) -> list[tuple[int, str, str]]:
     """Several of them, one after the other, in one process that has imported everything once."""
     results = home / "results.json"
-    process = _FORKS.Process(target=_commands, args=(home, runs, environment, results), daemon=True)
+    process = FORKS.Process(target=_commands, args=(home, runs, environment, results), daemon=True)
     process.start()
     process.join(240)
     assert process.exitcode == 0, f"the process ended with {process.exitcode}"
@@ -116,7 +110,7 @@ def report_of(home: Path, session: date, **environment: str) -> dict[str, Any]:
 
 def killed_run(home: Path, session: date, step: str) -> int | None:
     """Run the day and kill -9 its process at the moment that `step` has succeeded."""
-    process = _FORKS.Process(target=_killed, args=(home, session, step), daemon=True)
+    process = FORKS.Process(target=_killed, args=(home, session, step), daemon=True)
     process.start()
     process.join(240)
     return process.exitcode

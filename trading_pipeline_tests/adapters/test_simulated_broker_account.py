@@ -1,6 +1,5 @@
 """The simulated account under any market, killed at any moment, and shared by processes."""
 
-import multiprocessing
 import os
 import signal
 import time
@@ -20,6 +19,7 @@ from trading_pipeline.core.execution.costs import CostModel
 from trading_pipeline.core.execution.order import Order, Side
 from trading_pipeline.core.market.calendar import next_session, sessions_between
 from trading_pipeline_tests.fakes import SESSION, make_order, run_at_once
+from trading_pipeline_tests.forks import FORKS
 
 NEXT = next_session(SESSION)
 CASH = Decimal(100_000)
@@ -101,13 +101,12 @@ def live(path: Path) -> None:
 
 
 def test_an_account_survives_a_kill_at_any_moment(path: Path) -> None:
-    context = multiprocessing.get_context("forkserver")
     sessions = sessions_between(SESSION, date(2020, 1, 1))
     names = [
         make_order(side=side, session=day).client_order_id for day in sessions for side in Side
     ]
     for moment in range(5):
-        process = context.Process(target=live, args=(path,), daemon=True)
+        process = FORKS.Process(target=live, args=(path,), daemon=True)
         seen = len(SimulatedBroker(path, CostModel(), CASH).activities())
         process.start()
         while len(SimulatedBroker(path, CostModel(), CASH).activities()) < seen + 3:

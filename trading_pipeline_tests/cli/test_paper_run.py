@@ -9,16 +9,9 @@ from pathlib import Path
 import polars as pl
 
 from trading_pipeline.adapters.sample_data import SampleData
-from trading_pipeline.core.market.calendar import next_session, sessions_between
+from trading_pipeline.core.market.calendar import next_session
 from trading_pipeline_tests import whole_day
-from trading_pipeline_tests.whole_day import (
-    FIRST,
-    books,
-    paper_run,
-    paper_runs,
-    report_of,
-    reports_of,
-)
+from trading_pipeline_tests.whole_day import FIRST, books, paper_run, paper_runs, report_of
 
 NEXT = next_session(FIRST)
 
@@ -54,23 +47,23 @@ def test_running_a_session_again_changes_nothing(home: Path) -> None:
     assert len(again["orders"]) == len(before["ledger.db:orders"])
 
 
-def test_twenty_sessions_tie_out_to_the_cent_on_every_one(home: Path) -> None:
-    sessions = sessions_between(NEXT, date(2012, 12, 31))[:19]
-    documents = reports_of(home, sessions)
+def test_twenty_sessions_tie_out_to_the_cent_on_every_one(month: Path) -> None:
+    documents = json.loads((month / "reports.json").read_text())
+    assert len(documents) == 20
     for document in documents:
         pnl = {name: Decimal(pnl) for name, pnl in _money(document).items()}
         assert pnl["nav"] == pnl["cash_in"] + pnl["realized"] + pnl["unrealized"] - pnl["fees"]
         assert pnl["cash_in"] == 100_000
-    with sqlite3.connect(home / "data/simulated_broker.db") as account:
+    with sqlite3.connect(month / "data/simulated_broker.db") as account:
         (cash,) = account.execute("SELECT cash FROM account").fetchone()
     assert Decimal(cash) == Decimal(documents[-1]["pnl"]["cash"])
     assert len(documents[-1]["nav_history"]) == 20
 
 
 def test_orders_are_differences_sells_go_first_and_what_leaves_the_targets_is_closed(
-    home: Path,
+    month: Path,
 ) -> None:
-    first, *documents = reports_of(home, sessions_between(FIRST, date(2012, 11, 16)))
+    first, *documents = json.loads((month / "reports.json").read_text())
     held = {row["symbol"]: Decimal(row["qty"]) for row in first["positions"]}
     for document in documents:
         sides = [order["side"] for order in document["orders"]]
@@ -159,18 +152,18 @@ def test_a_failed_check_stops_the_day_before_any_order_and_says_which_bars(tmp_p
 def test_no_decision_reads_a_row_later_than_its_session(home: Path, tmp_path: Path) -> None:
     """A vendor whose future is different makes the same decision."""
     base = SampleData().bars(["AAPL", "GOOG", "IBM", "MSFT"], date(2010, 1, 4), date(2013, 3, 1))
-    later = pl.col("session") > FIRST
+    later = pl.col("session") > NEXT
     prices = pl.col("open", "high", "low", "close")
     decisions: list[object] = []
     for name, frame in {
         "true": base,
         "other": base.with_columns(pl.when(later).then(prices * 2).otherwise(prices)),
     }.items():
-        folder = whole_day.make_home(tmp_path / name)
+        folder = whole_day.copy_state(home, tmp_path / name)
         frame.rename({"session": "date"}).write_parquet(folder / "prices.parquet")
         document = report_of(
             folder,
-            FIRST,
+            NEXT,
             TP_VENDOR="files",
             TP_FILES__PATH=str(folder / "prices.parquet"),
             TP_SYMBOLS="AAPL,GOOG,IBM,MSFT",
