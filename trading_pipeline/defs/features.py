@@ -11,13 +11,9 @@ from trading_pipeline.settings import Settings
 
 
 @dg.asset(
-    deps=[
-        dg.AssetDep(
-            "clean_bars",
-            partition_mapping=dg.TimeWindowPartitionMapping(start_offset=-60),
-        ),
-        "corporate_actions",
-    ],
+    # The look-back is no partition mapping: with one, a backfill of the web page is cut into several
+    # runs, and takes in the 60 sessions after its range too. `with_history` sees to what is missing.
+    deps=["clean_bars", "corporate_actions"],
     group_name="features",
     owners=["team:research"],
     kinds={"polars", "parquet"},
