@@ -181,7 +181,7 @@ def test_help_names_every_target_a_person_calls() -> None:
 
     assert named == [
         *("help", "setup", "paper-run", "status", "ui"),
-        *("test", "bench", "check", "fix", "lock"),
+        *("test", "coverage", "soak", "bench", "check", "fix", "lock"),
     ]
 
 
