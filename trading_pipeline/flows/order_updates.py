@@ -6,24 +6,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from fractions import Fraction
-from math import isfinite
+from functools import partial
 from typing import Final, NamedTuple
 
-import polars as pl
-
 from trading_pipeline.adapters.ledger import Ledger
-from trading_pipeline.core.accounting.book import Book, CashEntry, Entry, replay
+from trading_pipeline.core.accounting.entries import CashEntry
 from trading_pipeline.core.execution.account import BrokerOrder, MarketSession
+from trading_pipeline.core.execution.markets import markets, prices
 from trading_pipeline.core.execution.order import OPEN, Fill, Order, OrderState, move, record
+from trading_pipeline.core.execution.reports import unbooked
 from trading_pipeline.core.market.calendar import (
     last_closed_session,
     next_session,
     previous_session,
-    session_on_or_after,
+    session_window,
     sessions_between,
 )
-from trading_pipeline.errors import ReconciliationError
+from trading_pipeline.flows.books import keep
+from trading_pipeline.flows.bootstrap import bootstrap
 from trading_pipeline.flows.ports import Broker, MarketData
 
 _log = logging.getLogger(__name__)
@@ -31,9 +31,14 @@ _log = logging.getLogger(__name__)
 SENT: Final = OPEN - {OrderState.PLANNED}
 """Orders that the broker may know more of than we do."""
 
+OPENING_SESSIONS: Final = 10
+"""How old a close may be at which shares of an account with a past are taken in."""
+
 _IN_DOUBT: Final = frozenset({OrderState.SUBMITTING, OrderState.UNKNOWN})
 _ENDED: Final = frozenset({OrderState.CANCELED, OrderState.EXPIRED, OrderState.REJECTED})
-_RATIO_TOLERANCE: Final = 1e-6
+
+LOOK_BACK: Final = timedelta(days=30)
+"""How long after its date an activity may still be told of, without a break that asks for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,23 +68,27 @@ def settle(
     raw opens and closes, splits and dividends of what is held or ordered. Then its fills, entries
     and order states go into the ledger in one transaction, and orders that never reached it before
     their session was over expire. Doing it again changes nothing; a process killed anywhere in it
-    is made good by the next one. Raises ReconciliationError when afterwards the broker's account is
-    not the book of the ledger.
+    is made good by the next one. New books are opened on what the account holds. Whether they tie
+    out afterwards, `flows.reconcile` says.
     """
-    known, orders = ledger.entries(), ledger.orders(states=OPEN)
+    if ledger.is_new():
+        closes = partial(newest_closes, vendor, through)
+        bootstrap(ledger, broker, session=through, prices=closes, now=now)
+    orders = ledger.orders(states=OPEN)
     due = _due(ledger, vendor, through=through, now=now)
     symbols = {order.symbol for order in orders}.union(broker.account().positions)
-    markets = _markets(vendor, sorted(symbols), due)
-    for market in markets:
+    brought = _markets(vendor, sorted(symbols), due)
+    for market in brought:
         broker.advance(market)
-    sessions = tuple(market.session for market in markets)
-    news = hear(broker, orders, known)
+    sessions = tuple(market.session for market in brought)
+    news = hear(ledger, broker, orders)
     settled = max(sessions, default=ledger.last_settlement())
     steps = [*news.orders, *_expire(orders, news, settled)]
     new = ledger.append(
         at=now, orders=steps, fills=news.fills, entries=news.entries, settled=sessions
     )
-    _require_agreement([*known, *news.fills, *news.entries], broker)
+    if sessions:
+        keep(ledger, sessions[-1], now=now)
     moved = {order.client_order_id: order for order in steps}
     if sessions or new.fills or new.entries:
         counts = {"sessions": len(sessions), "fills": len(new.fills), "entries": len(new.entries)}
@@ -92,22 +101,39 @@ def settle(
     )
 
 
-def hear(broker: Broker, orders: Iterable[Order], known: Iterable[Entry]) -> News:
-    """Return what the broker tells of `orders` and the account beyond the `known` entries."""
-    fills = {entry.fill_id for entry in known if isinstance(entry, Fill)}
-    entries = {entry.entry_id for entry in known if isinstance(entry, CashEntry)}
+def hear(
+    ledger: Ledger, broker: Broker, orders: Iterable[Order], *, since: date | None = None
+) -> News:
+    """Return what the broker tells beyond the ledger: of `orders`, as it has them, and of cash.
+
+    `since` is from which date on activities are asked for: by default a month before the last
+    settlement, since a correction may be dated back. Nothing is written.
+    """
     waiting = [order for order in orders if order.state in SENT]
+    names = [order.client_order_id for order in waiting]
     told: defaultdict[str, list[Fill]] = defaultdict(list)
-    for fill in broker.fills([order.client_order_id for order in waiting]) if waiting else []:
-        if fill.fill_id not in fills:
-            told[fill.client_order_id].append(fill)
-    news = News([], [], [item for item in broker.activities() if item.entry_id not in entries])
+    for fill in broker.fills(names) if names else []:
+        told[fill.client_order_id].append(fill)
+    found = broker.find_all(names) if names else {}
+    news = News([], [], _new_entries(ledger, broker, since))
     for order in waiting:
-        if found := broker.find(order.client_order_id):
-            new = told[order.client_order_id]
-            news.orders.extend(catch_up(order, found, new))
+        if there := found.get(order.client_order_id):
+            new = unbooked(order, told[order.client_order_id])
+            news.orders.extend(catch_up(order, there, new))
             news.fills.extend(new)
     return news
+
+
+def _new_entries(ledger: Ledger, broker: Broker, since: date | None) -> list[CashEntry]:
+    """Return the activities that are neither held nor part of what the books were opened with."""
+    last, opening = ledger.last_settlement(), ledger.opening()
+    asked = since or (last - LOOK_BACK if last else None)
+    told = broker.activities(asked)
+    known = {entry.entry_id for entry in ledger.cash_entries([each.entry_id for each in told])}
+    if opening:
+        known.update(opening.known)
+        told = [entry for entry in told if entry.session >= opening.session]
+    return [entry for entry in told if entry.entry_id not in known]
 
 
 def catch_up(order: Order, found: BrokerOrder, fills: Iterable[Fill]) -> list[Order]:
@@ -129,6 +155,15 @@ def catch_up(order: Order, found: BrokerOrder, fills: Iterable[Fill]) -> list[Or
     if found.state in _ENDED and steps[-1].state in SENT:
         steps.append(move(steps[-1], found.state, reason=found.reason))
     return steps[1:]
+
+
+def newest_closes(vendor: MarketData, session: date, symbols: Sequence[str]) -> dict[str, Decimal]:
+    """Return the newest closes of the last OPENING_SESSIONS sessions."""
+    bars = vendor.bars(symbols, session_window(session, OPENING_SESSIONS)[0], session)
+    found: dict[str, Decimal] = {}
+    for _, closes in sorted(prices(bars, "close").items()):
+        found.update(closes)
+    return found
 
 
 def _due(ledger: Ledger, vendor: MarketData, *, through: date, now: datetime) -> list[date]:
@@ -154,62 +189,11 @@ def _markets(
     if vendor.last_session() is None:
         newest = {session for session in bars["session"].to_list() if session}
         sessions = [session for session in sessions if newest and session <= max(newest)]
-    opens, closes = _prices(bars, "open"), _prices(bars, "close")
-    splits, dividends = _actions(vendor, symbols, sessions)
-    return [
-        MarketSession(
-            session=session,
-            opens=opens[session],
-            closes=closes[session],
-            splits=splits[session],
-            dividends=dividends[session],
-        )
-        for session in sessions
-    ]
-
-
-_BySession = defaultdict[date, dict[str, Decimal]]
-
-
-def _prices(bars: pl.DataFrame, column: str) -> _BySession:
-    found: _BySession = defaultdict(dict)
-    for symbol, session, price in bars.select("symbol", "session", column).iter_rows():
-        if price is not None and isfinite(price) and price > 0:
-            found[session][symbol] = Decimal(repr(price))
-    return found
-
-
-def _actions(
-    vendor: MarketData, symbols: Sequence[str], sessions: Sequence[date]
-) -> tuple[_BySession, _BySession]:
-    """Return splits and dividends by the session they take effect in.
-
-    An ex-date on which the exchange is closed takes effect in the next session. Several splits of a
-    symbol multiply, several dividends add.
-    """
-    splits: _BySession = defaultdict(dict)
-    dividends: _BySession = defaultdict(dict)
     if not sessions:
-        return splits, dividends
+        return []
     first = previous_session(sessions[0]) + timedelta(days=1)
     actions = vendor.corporate_actions(symbols, first, sessions[-1])
-    for row in actions.sort("ex_date", "symbol", "kind").iter_rows(named=True):
-        session, symbol = session_on_or_after(row["ex_date"]), row["symbol"]
-        if row["kind"] == "split":
-            held = splits[session].get(symbol, Decimal(1))
-            splits[session][symbol] = held * _ratio(row["split_ratio"])
-        else:
-            held = dividends[session].get(symbol, Decimal(0))
-            dividends[session][symbol] = held + Decimal(repr(row["dividend"]))
-    return splits, dividends
-
-
-def _ratio(ratio: float) -> Decimal:
-    """Return a split's ratio, 0.333333 as the third that it means."""
-    near = Fraction(ratio).limit_denominator(100)
-    if near and abs(float(near) / ratio - 1) <= _RATIO_TOLERANCE:
-        return Decimal(near.numerator) / Decimal(near.denominator)
-    return Decimal(repr(ratio))
+    return markets(bars, actions, sessions)
 
 
 def _expire(orders: Iterable[Order], news: News, settled: date | None) -> Iterator[Order]:
@@ -225,20 +209,3 @@ def _expire(orders: Iterable[Order], news: News, settled: date | None) -> Iterat
             yield order
         reason = f"It had not reached the broker when {due}, its session, was over."
         yield move(order, OrderState.EXPIRED, reason=reason)
-
-
-def _require_agreement(entries: Iterable[Entry], broker: Broker) -> None:
-    book, account = replay(Book(), entries), broker.account()
-    ours = {p.symbol: p.quantity for p in book.positions.values() if p.quantity}
-    symbols = sorted(ours.keys() | account.positions.keys())
-    breaks = [
-        f"{ours.get(symbol, 0)} shares of {symbol} against {account.positions.get(symbol, 0)}"
-        for symbol in symbols
-        if ours.get(symbol, 0) != account.positions.get(symbol, 0)
-    ]
-    if book.cash != account.cash:
-        breaks.append(f"{book.cash} dollars of cash against {account.cash}")
-    if breaks:
-        raise ReconciliationError(
-            f"Our books differ from the account at the broker {broker.name}: {'; '.join(breaks)}."
-        )

@@ -7,8 +7,29 @@ from typing import Protocol
 import polars as pl
 
 from trading_pipeline.core.accounting.book import CashEntry
-from trading_pipeline.core.execution.account import Account, BrokerOrder, MarketSession
+from trading_pipeline.core.execution.account import (
+    Account,
+    BrokerOrder,
+    MarketSession,
+    Trade,
+)
 from trading_pipeline.core.execution.order import Fill, Order
+
+
+class Tables(Protocol):
+    """What can be read by table and range of sessions: the lake, or a part of it in memory."""
+
+    def read(
+        self,
+        table: str,
+        first: date,
+        last: date,
+        *,
+        symbols: Sequence[str] | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pl.DataFrame:
+        """Return the rows of the sessions first…last, sorted by session and symbol."""
+        ...
 
 
 class MarketData(Protocol):
@@ -37,9 +58,9 @@ class MarketData(Protocol):
         ...
 
     def corporate_actions(self, symbols: Sequence[str], first: date, last: date) -> pl.DataFrame:
-        """Splits and dividends with an ex-date in first…last, both included.
+        """Corporate actions with an ex-date in first…last, both included.
 
-        Columns: symbol, ex_date, kind, split_ratio, dividend (as in CorporateActions).
+        Columns: those of core.market.action_kinds.ACTIONS (as in CorporateActions).
         """
         ...
 
@@ -50,6 +71,11 @@ class Broker(Protocol):
     @property
     def name(self) -> str:
         """The broker's name, for records and reports."""
+        ...
+
+    @property
+    def nets(self) -> bool:
+        """Whether it takes the leg that opens a side before the one that closes the other fills."""
         ...
 
     def submit(self, order: Order) -> BrokerOrder:
@@ -64,12 +90,37 @@ class Broker(Protocol):
         """Look an order up by our id; None when the broker does not know it."""
         ...
 
-    def fills(self, client_order_ids: Sequence[str]) -> list[Fill]:
-        """Every fill of these orders so far, oldest first."""
+    def find_all(self, client_order_ids: Sequence[str]) -> dict[str, BrokerOrder]:
+        """Look several orders up by our ids; those the broker does not know are absent."""
         ...
 
-    def activities(self) -> list[CashEntry]:
-        """Every deposit, dividend, split and fee of the account so far, oldest first."""
+    def cancel(self, client_order_id: str) -> None:
+        """Ask for an order to be taken back; one that is filled, ended or unknown stays as it is.
+
+        Whether it was taken back, a look-up or a fill tells.
+        """
+        ...
+
+    def fills(self, client_order_ids: Sequence[str]) -> list[Fill]:
+        """Every fill of these orders so far, oldest first.
+
+        A broker that does not know our strategies leaves them empty.
+        """
+        ...
+
+    def open_orders(self) -> list[BrokerOrder]:
+        """Every order that may still fill, ours and others, each with its `body`."""
+        ...
+
+    def trades(self, since: date | None = None) -> list[Trade]:
+        """Every execution of any order, ours or not, in sessions from `since` on, oldest first."""
+        ...
+
+    def activities(self, since: date | None = None) -> list[CashEntry]:
+        """Every deposit, dividend, split, fee, borrow and interest, oldest first.
+
+        Those that the broker dates `since` or later; the broker's own id is the entry's.
+        """
         ...
 
     def account(self) -> Account:

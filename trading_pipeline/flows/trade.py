@@ -6,7 +6,7 @@ there before it is sent again, always under the same id.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -16,31 +16,33 @@ from typing import Final
 import polars as pl
 
 from trading_pipeline.adapters.ledger import Ledger
-from trading_pipeline.core.accounting.book import Book, Entry, expect, replay
+from trading_pipeline.core.accounting.attribution import Books, own_book, replay_parts
+from trading_pipeline.core.accounting.book import Book, expect
 from trading_pipeline.core.accounting.pnl import Mark, mark
 from trading_pipeline.core.execution.order import OPEN, Decision, Order, OrderState, move
-from trading_pipeline.core.portfolio.rebalance import SizingRules, plan
+from trading_pipeline.core.portfolio.rebalance import SizingRules, plan, withhold
 from trading_pipeline.core.risk.gate import RiskView, gate
-from trading_pipeline.core.risk.limits import RiskLimits, TradingState
-from trading_pipeline.errors import RejectedError, SettingsError, TransientError
+from trading_pipeline.core.risk.limits import RiskLimits
+from trading_pipeline.errors import SettingsError
+from trading_pipeline.flows.books import books_of
 from trading_pipeline.flows.halt import standing
-from trading_pipeline.flows.order_updates import catch_up, hear
+from trading_pipeline.flows.order_updates import hear
 from trading_pipeline.flows.ports import Broker
-from trading_pipeline.flows.risk_view import MarketFacts, view_of
+from trading_pipeline.flows.risk_view import MarketFacts, view_of, with_terms
+from trading_pipeline.flows.send import PATIENCE, in_turn, resolve, send
 
 _log = logging.getLogger(__name__)
 
 CLOSE: Final = "close"
 """The source of the marks that orders are sized at."""
 
-_LOST: Final = frozenset({OrderState.SUBMITTING, OrderState.UNKNOWN})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mandate:
     """Whose orders for which session, by which run and model, within which rules.
 
-    With `dry_run` the orders are planned and judged, and nothing is written or sent.
+    Symbols of `suspended` are neither bought nor sold. With `dry_run` the orders are planned and
+    judged, and nothing is written or sent.
     """
 
     strategy: str
@@ -50,6 +52,7 @@ class Mandate:
     sizing: SizingRules
     limits: RiskLimits
     facts: MarketFacts | None = None
+    suspended: frozenset[str] = frozenset()
     dry_run: bool = False
 
 
@@ -136,6 +139,7 @@ def _decide(
         strategy=mandate.strategy,
         rules=mandate.sizing,
     )
+    planned = withhold(planned, mandate.suspended)
     decision = Decision(
         strategy=mandate.strategy,
         session=mandate.session,
@@ -157,29 +161,38 @@ def _outlook(
     *,
     now: datetime,
 ) -> _Outlook:
-    """Return the book of the session, with what is on its way to the market as if filled."""
-    entries, orders = ledger.entries(), ledger.orders(states=OPEN)
+    """Return the strategy's book, with what is on its way to the market as if filled, and the view.
+
+    Orders are planned on what is the strategy's own, and judged on the whole account.
+    """
+    books, orders = books_of(ledger, mandate.session), ledger.orders(states=OPEN)
     if mandate.dry_run:  # nothing was settled, so hear what settling would bring
-        entries, orders = _heard(broker, entries, orders)
-    settled = replay(Book(), (entry for entry in entries if entry.session <= mandate.session))
+        books, orders = _heard(ledger, broker, books, mandate.session)
+    settled = books.total
     closes = {symbol: Mark(price=price, source=CLOSE) for symbol, price in marks.items()}
     others = [order for order in orders if not _is_own_plan(order, mandate)]
-    book = reduce(lambda held, one: expect(held, one, one.reference_price), others, settled)
+    expected = [order for order in others if order.strategy == mandate.strategy]
+    own = own_book(books, mandate.strategy)
+    book = reduce(lambda held, one: expect(held, one, one.reference_price), expected, own)
     whose = (mandate.strategy, mandate.session)
     known = view_of(
         ledger, limits=mandate.limits, marks=marks, now=now, besides=whose, facts=mandate.facts
     )
     view = replace(known, book=settled, open_orders=others)
+    held = [position.symbol for position in settled.positions.values() if position.quantity]
+    view = with_terms(view, broker, sorted({*marks, *held}))
     return _Outlook(view, book, mark(settled, closes, mandate.session).nav)
 
 
 def _heard(
-    broker: Broker, entries: list[Entry], orders: list[Order]
-) -> tuple[list[Entry], list[Order]]:
-    news = hear(broker, orders, entries)
+    ledger: Ledger, broker: Broker, books: Books, session: date
+) -> tuple[Books, list[Order]]:
+    orders = ledger.orders(states=OPEN)
+    news = hear(ledger, broker, orders)
     moved = {order.client_order_id: order for order in news.orders}
     now = [moved.get(order.client_order_id, order) for order in orders]
-    return [*entries, *news.fills, *news.entries], [o for o in now if o.state in OPEN]
+    told = [entry for entry in (*news.fills, *news.entries) if entry.session <= session]
+    return replay_parts(books, told), [order for order in now if order.state in OPEN]
 
 
 def _is_own_plan(order: Order, mandate: Mandate) -> bool:
@@ -196,12 +209,13 @@ def _carry_on(
     now: datetime,
 ) -> Traded:
     """Send what the decision has not sent, and return all of it as it stands."""
-    strategy, session = mandate.strategy, mandate.session
+    key, rules = (mandate.strategy, mandate.session), mandate.limits.breaker
     if not mandate.dry_run:
-        _look_up(ledger, broker, mandate, now)  # what an earlier process left in doubt
-        _send(ledger, broker, _released(ledger, broker, marks, mandate=mandate, now=now), now)
-        _look_up(ledger, broker, mandate, now)  # what was lost just now
-    return decided(ledger, strategy, session)
+        resolve(ledger, broker, key, rules=rules, now=now)  # what an earlier process left in doubt
+        while not _release(ledger, broker, marks, mandate=mandate, now=now):
+            pass  # trading was stopped, or let go on, in between: what is left is judged anew
+        resolve(ledger, broker, key, rules=rules, now=now)  # what was lost just now
+    return decided(ledger, *key)
 
 
 def decided(ledger: Ledger, strategy: str, session: date) -> Traded:
@@ -217,62 +231,34 @@ def decided(ledger: Ledger, strategy: str, session: date) -> Traded:
     )
 
 
-def _released(
+def _release(
     ledger: Ledger,
     broker: Broker,
     marks: Mapping[str, Decimal],
     *,
     mandate: Mandate,
     now: datetime,
-) -> list[Order]:
-    """Return the planned orders, SUBMITTING as of now; those a later halt forbids are blocked."""
-    strategy, session = mandate.strategy, mandate.session
-    planned = ledger.orders(strategy=strategy, session=session, states=[OrderState.PLANNED])
-    if planned:  # once more, now that what others decided meanwhile is on record too
-        planned = gate(planned, _outlook(ledger, broker, marks, mandate, now=now).view)
-    moved = [
-        order if order.state is OrderState.BLOCKED else move(order, OrderState.SUBMITTING)
-        for order in planned
-    ]
-    if moved:
-        ledger.append(at=now, orders=moved)
-    return [order for order in moved if order.state is OrderState.SUBMITTING]
+) -> bool:
+    """Judge the planned orders and send those that may go, as long as trading stays as it is.
 
-
-def _look_up(ledger: Ledger, broker: Broker, mandate: Mandate, now: datetime) -> None:
-    """Settle the doubt about orders that may have reached the broker: found, or sent again.
-
-    Nothing is sent again while trading is not ACTIVE.
+    Judged once more, since what others decided meanwhile is on record too. What trading may do is
+    asked before each order, so that a halt counts for the next one; False when it has changed. When
+    answer after answer is lost and the broker cannot be asked, what is left stays planned.
     """
-    lost = ledger.orders(strategy=mandate.strategy, session=mandate.session, states=_LOST)
-    rules = mandate.limits.breaker
-    for order in lost:
-        try:
-            found = broker.find(order.client_order_id)
-        except TransientError:
-            _log.warning("order not looked up", extra={"order": order.client_order_id})
-            continue
-        if found is not None:
-            ledger.append(at=now, orders=catch_up(order, found, ()))
-        elif standing(ledger, now=now, rules=rules).state is TradingState.ACTIVE:
-            _send(ledger, broker, [_again(ledger, order, now)], now)
-
-
-def _again(ledger: Ledger, order: Order, now: datetime) -> Order:
-    if order.state is OrderState.UNKNOWN:
-        order = move(order, OrderState.SUBMITTING)
-        ledger.append_event(order, at=now)
-    return order
-
-
-def _send(ledger: Ledger, broker: Broker, orders: Sequence[Order], now: datetime) -> None:
-    """Put each order on the wire and append the answer before the next one goes."""
-    for order in orders:
-        try:
-            steps = catch_up(order, broker.submit(order), ())
-        except (TransientError, RejectedError) as error:
-            # The answer was lost, or the broker has had this id before: only a look-up can tell.
-            _log.warning("order unknown", extra={"order": order.client_order_id, "why": str(error)})
-            steps = [move(order, OrderState.UNKNOWN)]
-        ledger.append(at=now, orders=steps)
-        _log.info("order sent", extra={"order": order.client_order_id, "state": steps[-1].state})
+    key, rules, lost = (mandate.strategy, mandate.session), mandate.limits.breaker, 0
+    planned = ledger.orders(strategy=key[0], session=key[1], states=[OrderState.PLANNED])
+    if not planned:
+        return True
+    view = _outlook(ledger, broker, marks, mandate, now=now).view
+    judged = gate(planned, view)
+    ledger.append(at=now, orders=[each for each in judged if each.state is OrderState.BLOCKED])
+    ready = [order for order in judged if order.state is OrderState.PLANNED]
+    for order in ready if broker.nets else in_turn(ledger, ready, key, now=now):
+        if standing(ledger, now=now, rules=rules).state is not view.state:
+            return False
+        submitting = move(order, OrderState.SUBMITTING)
+        ledger.append_event(submitting, at=now)
+        lost = 0 if send(ledger, broker, submitting, now=now) else lost + 1
+        if lost >= PATIENCE and not resolve(ledger, broker, key, rules=rules, now=now):
+            break
+    return True

@@ -1,5 +1,6 @@
 """The simulated broker: orders once, sessions once, and an account that survives a kill."""
 
+import sqlite3
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -7,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from trading_pipeline.adapters.simulated_broker import SimulatedBroker
+from trading_pipeline.adapters.simulated_broker import SimulatedBroker, account_file
 from trading_pipeline.core.accounting.book import EntryKind
 from trading_pipeline.core.execution.account import Account, MarketSession
 from trading_pipeline.core.execution.costs import CostModel
-from trading_pipeline.core.execution.order import OrderState, Side
-from trading_pipeline.core.market.calendar import next_session, session_open
+from trading_pipeline.core.execution.order import OrderState, OrderType, Side, TimeInForce
+from trading_pipeline.core.market.calendar import next_session, session_close, session_open
 from trading_pipeline.errors import AdapterError, RejectedError, SettingsError
 from trading_pipeline_tests.fakes import SESSION, make_order
 
@@ -265,3 +266,56 @@ def test_an_operation_that_fails_changes_nothing(broker: SimulatedBroker) -> Non
     with pytest.raises((TypeError, AdapterError)):
         broker.advance(replace(broken, opens={"AAPL": "not a price"}))
     assert (broker.account(), len(broker.activities())) == (before, 1)
+
+
+def test_an_order_good_till_canceled_waits_for_its_price(broker: SimulatedBroker) -> None:
+    order = make_order(
+        order_type=OrderType.LIMIT, limit_price=Decimal(95), time_in_force=TimeInForce.GTC
+    )
+    broker.submit(order)
+    day = NEXT
+    for price in (None, "100", "94"):
+        assert broker.account().positions == {}
+        broker.advance(market(day, price))
+        day = next_session(day)
+    (fill,) = broker.fills([order.client_order_id])
+    assert (fill.price, fill.session) == (Decimal("94.0000"), SESSION.replace(month=6, day=6))
+
+
+def test_a_limit_that_the_open_does_not_reach_expires_and_says_so(broker: SimulatedBroker) -> None:
+    order = make_order(order_type=OrderType.LIMIT, limit_price=Decimal(95))
+    broker.submit(order)
+    broker.advance(market(NEXT, "100"))
+    found = broker.find(order.client_order_id)
+    assert found is not None
+    assert found.state is OrderState.EXPIRED
+    assert "no opening price that its terms allow" in str(found.reason)
+
+
+def test_slippage_never_takes_a_limit_past_its_price(path: Path) -> None:
+    broker = SimulatedBroker(path, CostModel(slippage_bps=Decimal(100)), CASH)
+    order = make_order(order_type=OrderType.LIMIT, limit_price=Decimal("100.50"))
+    broker.submit(order)
+    broker.advance(market(NEXT, "100"))
+    assert [fill.price for fill in broker.fills([order.client_order_id])] == [Decimal("100.50")]
+
+
+def test_an_order_for_the_closing_auction_trades_at_the_close(broker: SimulatedBroker) -> None:
+    order = make_order(time_in_force=TimeInForce.CLS)
+    broker.submit(order)
+    broker.advance(market(NEXT, "100", closes={"AAPL": Decimal(103)}))
+    (fill,) = broker.fills([order.client_order_id])
+    assert (fill.price, fill.filled_at) == (Decimal("103.0000"), session_close(NEXT))
+
+
+def test_an_account_of_an_earlier_version_is_brought_up_to_date(path: Path) -> None:
+    path.parent.mkdir()
+    with sqlite3.connect(path) as old:
+        for statement in account_file._SCHEMA.split(";"):
+            old.execute(statement)
+        old.execute("INSERT INTO account (cash) VALUES ('5')")
+        old.execute("PRAGMA user_version = 1")
+    old.close()
+    broker = SimulatedBroker(path, FREE, CASH)
+    assert broker.account().cash == 5
+    assert broker.submit(make_order()).state is OrderState.ACCEPTED

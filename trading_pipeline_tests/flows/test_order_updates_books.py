@@ -2,7 +2,6 @@
 
 from datetime import date, timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +10,8 @@ from trading_pipeline.adapters.ledger import Ledger
 from trading_pipeline.adapters.simulated_broker import SimulatedBroker
 from trading_pipeline.core.accounting.book import EntryKind
 from trading_pipeline.core.accounting.pnl import Mark
-from trading_pipeline.core.execution.costs import CostModel
 from trading_pipeline.core.execution.order import OrderState, Side, move
 from trading_pipeline.core.market.calendar import next_session, session_close
-from trading_pipeline.errors import ReconciliationError
 from trading_pipeline.flows.mark import value
 from trading_pipeline.flows.order_updates import catch_up, settle
 from trading_pipeline.flows.ports import MarketData
@@ -32,7 +29,6 @@ from trading_pipeline_tests.fakes import (
     SESSION,
     FrameVendor,
     make_decision,
-    make_fill,
     make_mandate,
     make_order,
     targets_of,
@@ -57,14 +53,6 @@ def sent(ledger: Ledger, broker: SimulatedBroker) -> Ledger:
         assert found is not None
         ledger.append(at=NOW, orders=[sending, *catch_up(sending, found, ())])
     return ledger
-
-
-def test_books_that_differ_stop_the_day(sent: Ledger, tmp_path: Path) -> None:
-    stranger = SimulatedBroker(tmp_path / "other.db", CostModel(), Decimal(100_000))
-    settle(sent, stranger, VENDOR, through=SESSION, now=NOW)
-    sent.append_fills([make_fill(BUY)])
-    with pytest.raises(ReconciliationError, match="10 shares of AAPL against 0"):
-        settle(sent, stranger, VENDOR, through=SESSION, now=NOW)
 
 
 def test_an_action_on_a_closed_day_takes_effect_in_the_next_session(

@@ -3,6 +3,7 @@
 from decimal import Decimal
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from trading_pipeline.adapters.ledger import Ledger
@@ -137,6 +138,30 @@ def test_orders_still_open_count_as_held(opened: Ledger, broker: SimulatedBroker
     again = run(opened, broker, targets_of(NEXT, AAPL=0.5, MSFT=0.5, IBM=-0.5), session=NEXT)
     assert again.orders == ()
     assert set(again.skips.values()) == {"on_target"}
+
+
+def test_two_strategies_in_one_account_leave_each_other_s_positions_alone(
+    opened: Ledger, broker: SimulatedBroker
+) -> None:
+    run(opened, broker)
+    settle(opened, broker, VENDOR, through=NEXT, now=LATER)
+    theirs = targets_of(NEXT, AAPL=0.5, MSFT=0.0).with_columns(strategy=pl.lit("other"))
+    other = run(opened, broker, theirs, session=NEXT, strategy="other")
+    assert [(o.symbol, o.side, o.quantity) for o in other.orders] == [("AAPL", Side.BUY, 200)]
+    own = run(opened, broker, targets_of(NEXT, AAPL=0.5, IBM=-0.5), session=NEXT)
+    assert [(o.symbol, o.side, o.quantity) for o in own.orders] == [("MSFT", Side.SELL, 655)]
+
+
+def test_the_only_strategy_answers_for_a_trade_by_hand(
+    opened: Ledger, broker: SimulatedBroker
+) -> None:
+    run(opened, broker)
+    settle(opened, broker, VENDOR, through=NEXT, now=LATER)
+    sold = {"symbol": "MSFT", "quantity": Decimal(-655), "price": Decimal("30.5")}
+    by_hand = make_entry("by-hand", "19977", kind=EntryKind.TRADE, session=NEXT, **sold)
+    opened.append(at=LATER, entries=[by_hand])
+    traded = run(opened, broker, targets_of(NEXT, AAPL=0.5, IBM=-0.5), session=NEXT)
+    assert traded.orders == ()
 
 
 def test_a_session_before_the_last_decision_is_refused(

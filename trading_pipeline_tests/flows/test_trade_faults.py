@@ -14,6 +14,7 @@ from trading_pipeline.core.market.calendar import session_close
 from trading_pipeline.core.risk.limits import TradingState
 from trading_pipeline.errors import AdapterError
 from trading_pipeline.flows.order_updates import settle
+from trading_pipeline.flows.send import ROUNDS
 from trading_pipeline_tests.fakes import (
     NOW,
     SESSION,
@@ -55,10 +56,34 @@ def plan_only(ledger: Ledger, broker: SimulatedBroker) -> None:
     assert ledger.record_decision(planned.decision, planned.orders, planned.skips)
 
 
+class Bystander(LossyBroker):
+    """A broker at whose first order somebody else changes what trading may do."""
+
+    def __init__(self, broker: SimulatedBroker, url: str, state: TradingState) -> None:
+        super().__init__(broker, [])
+        self._url, self._state = url, state
+
+    def submit(self, order: Any) -> Any:
+        if not self.submitted:
+            other = Ledger(self._url)
+            other.append_halt(self._state, who="ops", reason="Stop.", at=NOW)
+            other.close()
+        return super().submit(order)
+
+
+@pytest.mark.parametrize("state", [TradingState.HALTED, TradingState.REDUCING])
+def test_a_stop_while_a_basket_is_sent_counts_for_the_next_order(
+    opened: Ledger, ledger_url: str, broker: SimulatedBroker, state: TradingState
+) -> None:
+    traded = run(opened, Bystander(broker, ledger_url, state))
+    assert states(traded) == [OrderState.ACCEPTED, OrderState.BLOCKED, OrderState.BLOCKED]
+    assert {order.code for order in traded.orders[1:]} == {"trading_state"}
+
+
 def test_a_lost_order_is_not_sent_again_while_trading_is_halted(
     opened: Ledger, broker: SimulatedBroker
 ) -> None:
-    lossy = LossyBroker(broker, ["ok", "request", "ok", "request"])
+    lossy = LossyBroker(broker, ["ok", "request", "ok", *["request"] * ROUNDS])
     assert states(run(opened, lossy))[1] is OrderState.UNKNOWN
     opened.append_halt(TradingState.HALTED, who="ops", reason="Drill.", at=NOW)
     traded = run(opened, broker)
@@ -123,7 +148,7 @@ def test_a_failure_of_the_broker_is_raised_and_made_good_later(
     assert [order.state for order in opened.orders()] == [
         OrderState.ACCEPTED,
         OrderState.SUBMITTING,
-        OrderState.SUBMITTING,
+        OrderState.PLANNED,
     ]
     assert states(run(opened, broker)) == [OrderState.ACCEPTED] * 3
 

@@ -6,8 +6,16 @@ from decimal import Decimal
 from typing import Final
 
 from trading_pipeline.core.accounting.book import CashEntry, EntryKind
-from trading_pipeline.core.execution.account import BrokerOrder
-from trading_pipeline.core.execution.order import Fill, Order, OrderState, Side
+from trading_pipeline.core.execution.account import BrokerOrder, Trade
+from trading_pipeline.core.execution.order import (
+    Fill,
+    Order,
+    OrderState,
+    OrderType,
+    Side,
+    TimeInForce,
+)
+from trading_pipeline.core.execution.terms import Terms
 from trading_pipeline.core.market.calendar import FIRST_SESSION, session_open
 
 BUSY_SECONDS: Final = 10.0
@@ -32,12 +40,23 @@ CREATE TABLE fills (
     price TEXT NOT NULL, commission TEXT NOT NULL, session TEXT NOT NULL, filled_at TEXT NOT NULL
 );
 CREATE INDEX fills_of_orders ON fills (client_order_id);
+CREATE INDEX fills_of_sessions ON fills (session);
 CREATE TABLE activities (
     number INTEGER PRIMARY KEY, entry_id TEXT UNIQUE NOT NULL, kind TEXT NOT NULL,
     session TEXT NOT NULL, amount TEXT NOT NULL, symbol TEXT, quantity TEXT NOT NULL,
     at TEXT NOT NULL
 );
 """
+
+_TERMS: Final = (
+    "order_type TEXT NOT NULL DEFAULT 'market'",
+    "time_in_force TEXT NOT NULL DEFAULT 'day'",
+    "limit_price TEXT",
+    "stop_price TEXT",
+)
+"""Columns of orders that accounts of version 1 do not have."""
+
+_VERSION: Final = 2
 
 
 def open_account(path: str, opening_cash: Decimal) -> sqlite3.Connection:
@@ -51,9 +70,20 @@ def open_account(path: str, opening_cash: Decimal) -> sqlite3.Connection:
     account.row_factory = sqlite3.Row
     account.execute("PRAGMA journal_mode = WAL")
     account.execute("PRAGMA synchronous = FULL")
-    if account.execute("PRAGMA user_version").fetchone()[0]:
+    version = account.execute("PRAGMA user_version").fetchone()[0]
+    if version == _VERSION:
         return account
     account.execute("BEGIN IMMEDIATE")
+    if version == 0:
+        _make(account, opening_cash)
+    for column in _TERMS:
+        account.execute(f"ALTER TABLE orders ADD COLUMN {column}")
+    account.execute(f"PRAGMA user_version = {_VERSION}")
+    account.execute("COMMIT")
+    return account
+
+
+def _make(account: sqlite3.Connection, opening_cash: Decimal) -> None:
     for statement in _SCHEMA.split(";"):
         account.execute(statement)
     account.execute("INSERT INTO account (cash) VALUES (?)", (f"{opening_cash:f}",))
@@ -65,9 +95,6 @@ def open_account(path: str, opening_cash: Decimal) -> sqlite3.Connection:
         at=session_open(FIRST_SESSION),
     )
     insert_entry(account, deposit)
-    account.execute("PRAGMA user_version = 1")
-    account.execute("COMMIT")
-    return account
 
 
 def insert_order(
@@ -79,10 +106,12 @@ def insert_order(
         broker_order_id=f"sim-{order.client_order_id}",
         state=state,
         reason=reason,
+        body=(order.symbol, order.side, order.quantity),
     )
     account.execute(
         "INSERT INTO orders (client_order_id, broker_order_id, strategy, session, symbol, side, "
-        "quantity, state, filled_quantity, reason) VALUES (?,?,?,?,?,?,?,?,'0',?)",
+        "quantity, state, filled_quantity, reason, order_type, time_in_force, limit_price, "
+        "stop_price) VALUES (?,?,?,?,?,?,?,?,'0',?,?,?,?,?)",
         (
             made.client_order_id,
             made.broker_order_id,
@@ -93,6 +122,9 @@ def insert_order(
             f"{order.quantity:f}",
             made.state.value,
             made.reason,
+            order.order_type.value,
+            order.time_in_force.value,
+            *(None if p is None else f"{p:f}" for p in (order.limit_price, order.stop_price)),
         ),
     )
     return made
@@ -119,8 +151,10 @@ def find_order(account: sqlite3.Connection, client_order_id: str) -> BrokerOrder
     """Return the order of this id, or None."""
     found = "SELECT * FROM orders WHERE client_order_id = ?"
     row = account.execute(found, (client_order_id,)).fetchone()
-    if row is None:
-        return None
+    return None if row is None else _order(row)
+
+
+def _order(row: sqlite3.Row) -> BrokerOrder:
     average = row["average_fill_price"]
     return BrokerOrder(
         client_order_id=row["client_order_id"],
@@ -129,6 +163,19 @@ def find_order(account: sqlite3.Connection, client_order_id: str) -> BrokerOrder
         filled_quantity=Decimal(row["filled_quantity"]),
         average_fill_price=None if average is None else Decimal(average),
         reason=row["reason"],
+        body=(row["symbol"], Side(row["side"]), Decimal(row["quantity"])),
+    )
+
+
+def terms_of(row: sqlite3.Row) -> Terms:
+    """Return the terms on which an order trades."""
+    limit, stop = row["limit_price"], row["stop_price"]
+    return Terms(
+        side=Side(row["side"]),
+        order_type=OrderType(row["order_type"]),
+        time_in_force=TimeInForce(row["time_in_force"]),
+        limit_price=None if limit is None else Decimal(limit),
+        stop_price=None if stop is None else Decimal(stop),
     )
 
 
@@ -137,16 +184,48 @@ def find_fills(account: sqlite3.Connection, client_order_id: str) -> list[tuple[
     return [(row["number"], _fill(row)) for row in account.execute(_FILLS, (client_order_id,))]
 
 
-def all_entries(account: sqlite3.Connection) -> list[CashEntry]:
-    """Return every deposit, dividend and split, oldest first."""
-    rows = account.execute("SELECT * FROM activities ORDER BY number").fetchall()
-    return [_entry(row) for row in rows]
+def all_entries(account: sqlite3.Connection, since: date | None) -> list[CashEntry]:
+    """Return every deposit, dividend and split in sessions from `since` on, oldest first."""
+    found = "SELECT * FROM activities WHERE session >= ? ORDER BY number"
+    return [_entry(row) for row in account.execute(found, (_text(since),))]
 
 
-_FILLS: Final = """
+def all_trades(account: sqlite3.Connection, since: date | None) -> list[Trade]:
+    """Return every fill in sessions from `since` on, oldest first."""
+    found = f"{_ALL_FILLS} WHERE fills.session >= ? ORDER BY fills.number"
+    return [_trade(_fill(row)) for row in account.execute(found, (_text(since),))]
+
+
+def open_orders(account: sqlite3.Connection) -> list[BrokerOrder]:
+    """Return the accepted orders, oldest first."""
+    found = "SELECT * FROM orders WHERE state = 'accepted' ORDER BY number"
+    return [_order(row) for row in account.execute(found)]
+
+
+def _text(since: date | None) -> str:
+    """The session as the file has it; before all sessions for None."""
+    return since.isoformat() if since else ""
+
+
+def _trade(fill: Fill) -> Trade:
+    return Trade(
+        trade_id=fill.fill_id,
+        client_order_id=fill.client_order_id,
+        symbol=fill.symbol,
+        side=fill.side,
+        quantity=fill.quantity,
+        price=fill.price,
+        commission=fill.commission,
+        session=fill.session,
+        at=fill.filled_at,
+    )
+
+
+_ALL_FILLS: Final = """
 SELECT fills.*, orders.strategy, orders.symbol, orders.side, orders.quantity
-FROM fills JOIN orders USING (client_order_id) WHERE client_order_id = ?
+FROM fills JOIN orders USING (client_order_id)
 """
+_FILLS: Final = f"{_ALL_FILLS} WHERE client_order_id = ?"
 
 
 def _fill(row: sqlite3.Row) -> Fill:

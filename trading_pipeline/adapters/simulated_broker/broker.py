@@ -19,16 +19,18 @@ from filelock import FileLock, Timeout
 from trading_pipeline.adapters.simulated_broker.account_file import (
     BUSY_SECONDS,
     all_entries,
+    all_trades,
     find_fills,
     find_order,
     insert_order,
     open_account,
+    open_orders,
 )
 from trading_pipeline.adapters.simulated_broker.day import Day
 from trading_pipeline.core.accounting.book import CashEntry
-from trading_pipeline.core.execution.account import Account, BrokerOrder, MarketSession
+from trading_pipeline.core.execution.account import Account, BrokerOrder, MarketSession, Trade
 from trading_pipeline.core.execution.costs import CostModel
-from trading_pipeline.core.execution.order import Fill, Order, OrderState
+from trading_pipeline.core.execution.order import Fill, Order, OrderState, TimeInForce
 from trading_pipeline.core.market.calendar import next_session
 from trading_pipeline.errors import AdapterError, RejectedError, SettingsError, TransientError
 
@@ -54,6 +56,11 @@ class SimulatedBroker:
     def name(self) -> str:
         """`simulated`."""
         return "simulated"
+
+    @property
+    def nets(self) -> bool:
+        """True: one open fills both legs, the closing one first."""
+        return True
 
     def submit(self, order: Order) -> BrokerOrder:
         """Accept an order for the open of the session after its own, once.
@@ -81,6 +88,12 @@ class SimulatedBroker:
         with self._reading() as account:
             return find_order(account, client_order_id)
 
+    def find_all(self, client_order_ids: Sequence[str]) -> dict[str, BrokerOrder]:
+        """Return the orders of these ids that there are, by id."""
+        with self._reading() as account:
+            found = (find_order(account, name) for name in dict.fromkeys(client_order_ids))
+            return {order.client_order_id: order for order in found if order is not None}
+
     def fills(self, client_order_ids: Sequence[str]) -> list[Fill]:
         """Return every fill of these orders, oldest first."""
         with self._reading() as account:
@@ -91,10 +104,20 @@ class SimulatedBroker:
             ]
         return [fill for _, fill in sorted(found, key=itemgetter(0))]
 
-    def activities(self) -> list[CashEntry]:
-        """Return the opening deposit and every dividend and split since, oldest first."""
+    def open_orders(self) -> list[BrokerOrder]:
+        """Return the orders that wait for an open, oldest first, whoever sent them."""
         with self._reading() as account:
-            return all_entries(account)
+            return open_orders(account)
+
+    def trades(self, since: date | None = None) -> list[Trade]:
+        """Return every fill of any order in sessions from `since` on, oldest first."""
+        with self._reading() as account:
+            return all_trades(account, since)
+
+    def activities(self, since: date | None = None) -> list[CashEntry]:
+        """Return the opening deposit and every dividend and split from `since` on, oldest first."""
+        with self._reading() as account:
+            return all_entries(account, since)
 
     def account(self) -> Account:
         """Return cash and the positions that are not flat."""
@@ -108,8 +131,9 @@ class SimulatedBroker:
         """Let a session happen, once: an earlier session than the last one changes nothing.
 
         First dividends and splits, on what was held at the close before; then the orders for this
-        open fill at open·(1 ± slippage), with commission, and orders that find no opening price
-        expire.
+        open fill at open·(1 ± slippage), with commission, those for the closing auction likewise at
+        the close. Limits and stops are weighed at that one price. Orders that find no price, or
+        none that their terms allow, expire; good-till-canceled ones wait for the next session.
         """
         with self._writing() as account:
             last = account.execute("SELECT last_session FROM account").fetchone()["last_session"]
@@ -184,6 +208,8 @@ def _refusal(account: sqlite3.Connection, order: Order) -> str | None:
     """Return why the broker does not take the order, or None."""
     if order.quantity <= 0:
         return f"An order of {order.quantity} shares cannot be filled: expected more than 0."
+    if order.quantity % 1 and order.time_in_force is not TimeInForce.DAY:
+        return f"Parts of a share trade in day orders only: this one is {order.time_in_force}."
     due = next_session(order.session)
     last = account.execute("SELECT last_session FROM account").fetchone()["last_session"]
     if last is not None and date.fromisoformat(last) >= due:

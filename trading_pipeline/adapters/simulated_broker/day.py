@@ -5,12 +5,13 @@ from datetime import date
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from typing import Final
 
-from trading_pipeline.adapters.simulated_broker.account_file import insert_entry
+from trading_pipeline.adapters.simulated_broker.account_file import insert_entry, terms_of
 from trading_pipeline.core.accounting.book import CashEntry, EntryKind
 from trading_pipeline.core.execution.account import MarketSession
 from trading_pipeline.core.execution.costs import CENT, CostModel
-from trading_pipeline.core.execution.order import OrderState, Side
-from trading_pipeline.core.market.calendar import next_session, session_open
+from trading_pipeline.core.execution.order import OrderState
+from trading_pipeline.core.execution.terms import Terms
+from trading_pipeline.core.market.calendar import next_session, session_close, session_open
 
 _NONE: Final = Decimal(0)
 _WHOLE: Final = Decimal(1)
@@ -81,24 +82,38 @@ class Day:
         insert_entry(self._account, entry)
 
     def _execute(self, row: sqlite3.Row) -> None:
-        symbol, price = row["symbol"], self._market.opens.get(row["symbol"])
+        terms, symbol = terms_of(row), row["symbol"]
+        price = (self._market.closes if terms.at_close else self._market.opens).get(symbol)
         due = next_session(date.fromisoformat(row["session"]))
-        if due != self._market.session or price is None:
-            reason = f"{symbol} had no opening price in {due}, the session the order was for."
+        missed = due != self._market.session and not terms.stays
+        slipped = None if price is None else self._costs.fill_price(price, terms.side)
+        paid = None if missed or price is None else terms.pays(price, slipped or price)
+        if paid is not None:
+            self._fill(row, terms, paid)
+        elif not terms.stays:
+            what = f"no {'closing' if terms.at_close else 'opening'} price"
+            what += "" if missed or price is None else " that its terms allow"
+            reason = f"{symbol} had {what} in {due}, the session the order was for."
             self._finish(row, OrderState.EXPIRED, reason=reason)
-            return
-        side, quantity = Side(row["side"]), Decimal(row["quantity"])
-        paid = self._costs.fill_price(price, side)
+
+    def _fill(self, row: sqlite3.Row, terms: Terms, paid: Decimal) -> None:
+        symbol, quantity = row["symbol"], Decimal(row["quantity"])
         commission = self._costs.commission(quantity)
-        self._cash -= side.sign * quantity * paid + commission
-        self._shares[symbol] = self._shares.get(symbol, _NONE) + side.sign * quantity
+        self._cash -= terms.side.sign * quantity * paid + commission
+        self._shares[symbol] = self._shares.get(symbol, _NONE) + terms.side.sign * quantity
         self._prices[symbol] = paid
         self._finish(row, OrderState.FILLED, filled=quantity, price=paid)
-        session, at = self._market.session.isoformat(), self._opens_at.isoformat()
+        at = session_close(self._market.session) if terms.at_close else self._opens_at
         self._account.execute(
             "INSERT INTO fills (client_order_id, price, commission, session, filled_at) "
             "VALUES (?,?,?,?,?)",
-            (row["client_order_id"], f"{paid:f}", f"{commission:f}", session, at),
+            (
+                row["client_order_id"],
+                f"{paid:f}",
+                f"{commission:f}",
+                self._market.session.isoformat(),
+                at.isoformat(),
+            ),
         )
 
     def _finish(

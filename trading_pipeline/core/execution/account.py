@@ -1,16 +1,20 @@
 """What a broker knows: orders as it has them, its account, and what a market session brought."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, field
+from datetime import date, datetime
 from decimal import Decimal
 
-from trading_pipeline.core.execution.order import OrderState
+from trading_pipeline.core.execution.order import OrderState, Side
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerOrder:
-    """An order as the broker knows it; quantities are cumulative."""
+    """An order as the broker knows it; quantities are cumulative.
+
+    `body` is what it was sent as, where the broker tells; `unknown_status` is the broker's own word
+    where we do not know it: the state is then the one that commits to least.
+    """
 
     client_order_id: str
     broker_order_id: str
@@ -18,14 +22,52 @@ class BrokerOrder:
     filled_quantity: Decimal = Decimal(0)
     average_fill_price: Decimal | None = None
     reason: str | None = None
+    body: tuple[str, Side, Decimal] | None = None
+    unknown_status: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """One execution as a broker tells it at once: shares, dollars a share, an aware UTC time."""
+
+    execution_id: str
+    quantity: Decimal
+    price: Decimal
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trade:
+    """Shares that changed hands at the broker, by whoever's order.
+
+    `trade_id` is the broker's own id of the execution. `client_order_id` is a stranger's, or None,
+    when the order was not ours. `quantity` is this execution's own, unsigned; `price` is in dollars
+    a share, `commission` in dollars; `at` is aware UTC.
+    """
+
+    trade_id: str
+    client_order_id: str | None
+    symbol: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    commission: Decimal = Decimal(0)
+    session: date
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """The broker's own books: cash in dollars, and signed shares of what is not flat."""
+    """The broker's own books: cash in dollars, and signed shares of what is not flat.
+
+    `average_prices` are what the broker says a share of a position cost, in dollars, where it says
+    so. `buying_power` is what it lets us buy for, in dollars; None where it does not limit it.
+    """
 
     cash: Decimal
     positions: Mapping[str, Decimal]
+    average_prices: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
+    buying_power: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

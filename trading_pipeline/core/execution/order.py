@@ -1,20 +1,33 @@
-"""Orders, fills and the table of legal moves.
-
-An order is intent; the broker's answers are facts that move it. The state of an order in the ledger
-is that of its last event, so a move that the table does not have is a broken record and raises.
-"""
+"""Orders and fills, how they move, and the id that makes an intent the same one for ever."""
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Final
 
-from trading_pipeline.errors import IllegalTransitionError, TradingError
+from trading_pipeline.core.execution.moves import MOVES, OPEN, TERMINAL, Cause, OrderState
+from trading_pipeline.errors import IllegalTransitionError, SettingsError, TradingError
+
+__all__ = [
+    "MOVES",
+    "OPEN",
+    "PRICE_QUANTUM",
+    "TERMINAL",
+    "Cause",
+    "Decision",
+    "Fill",
+    "Order",
+    "OrderState",
+    "OrderType",
+    "Side",
+    "TimeInForce",
+    "client_order_id",
+    "move",
+    "record",
+]
 
 
 class Side(StrEnum):
@@ -33,81 +46,20 @@ class OrderType(StrEnum):
     """How the price is set."""
 
     MARKET = "market"
+    LIMIT = "limit"
+    STOP = "stop"
+    STOP_LIMIT = "stop_limit"
 
 
 class TimeInForce(StrEnum):
-    """How long an order stands."""
+    """How long an order stands: opg and cls are for the auctions only, ioc for an instant."""
 
     DAY = "day"
+    GTC = "gtc"
+    OPG = "opg"
+    CLS = "cls"
+    IOC = "ioc"
 
-
-class OrderState(StrEnum):
-    """Where an order stands: SUBMITTING is written before the wire, UNKNOWN is an answer lost."""
-
-    PLANNED = "planned"
-    BLOCKED = "blocked"
-    SUBMITTING = "submitting"
-    UNKNOWN = "unknown"
-    ACCEPTED = "accepted"
-    PARTIALLY_FILLED = "partially_filled"
-    FILLED = "filled"
-    CANCELED = "canceled"
-    REJECTED = "rejected"
-    EXPIRED = "expired"
-
-
-class Cause(StrEnum):
-    """What may make a move."""
-
-    ACT = "our own act"
-    REPORT = "the broker's report"
-    LOOK_UP = "a look-up at the broker"
-    FILL = "a fill"
-
-
-_S = OrderState
-
-MOVES: Final[Mapping[tuple[OrderState, OrderState], Cause]] = MappingProxyType(
-    {
-        (_S.PLANNED, _S.BLOCKED): Cause.ACT,
-        (_S.PLANNED, _S.SUBMITTING): Cause.ACT,
-        (_S.PLANNED, _S.CANCELED): Cause.ACT,
-        (_S.PLANNED, _S.EXPIRED): Cause.ACT,
-        (_S.SUBMITTING, _S.UNKNOWN): Cause.ACT,
-        (_S.SUBMITTING, _S.ACCEPTED): Cause.REPORT,
-        (_S.SUBMITTING, _S.REJECTED): Cause.REPORT,
-        (_S.SUBMITTING, _S.CANCELED): Cause.REPORT,
-        (_S.SUBMITTING, _S.EXPIRED): Cause.REPORT,
-        (_S.SUBMITTING, _S.PARTIALLY_FILLED): Cause.FILL,
-        (_S.SUBMITTING, _S.FILLED): Cause.FILL,
-        (_S.UNKNOWN, _S.SUBMITTING): Cause.LOOK_UP,
-        (_S.UNKNOWN, _S.ACCEPTED): Cause.LOOK_UP,
-        (_S.UNKNOWN, _S.REJECTED): Cause.LOOK_UP,
-        (_S.UNKNOWN, _S.CANCELED): Cause.LOOK_UP,
-        (_S.UNKNOWN, _S.EXPIRED): Cause.LOOK_UP,
-        (_S.ACCEPTED, _S.REJECTED): Cause.REPORT,
-        (_S.ACCEPTED, _S.CANCELED): Cause.REPORT,
-        (_S.ACCEPTED, _S.EXPIRED): Cause.REPORT,
-        (_S.ACCEPTED, _S.PARTIALLY_FILLED): Cause.FILL,
-        (_S.ACCEPTED, _S.FILLED): Cause.FILL,
-        (_S.PARTIALLY_FILLED, _S.CANCELED): Cause.REPORT,
-        (_S.PARTIALLY_FILLED, _S.EXPIRED): Cause.REPORT,
-        (_S.PARTIALLY_FILLED, _S.PARTIALLY_FILLED): Cause.FILL,
-        (_S.PARTIALLY_FILLED, _S.FILLED): Cause.FILL,
-        # a fill can cross our cancel, or be told after the close: the shares changed hands
-        (_S.CANCELED, _S.CANCELED): Cause.FILL,
-        (_S.CANCELED, _S.FILLED): Cause.FILL,
-        (_S.EXPIRED, _S.EXPIRED): Cause.FILL,
-        (_S.EXPIRED, _S.FILLED): Cause.FILL,
-    }
-)
-"""Every legal move (state, to) and what may make it; anything else raises."""
-
-TERMINAL: Final = frozenset({_S.BLOCKED, _S.FILLED, _S.CANCELED, _S.REJECTED, _S.EXPIRED})
-"""States that only a late fill may still change."""
-
-OPEN: Final = frozenset(OrderState) - TERMINAL
-"""States of orders that may still be sent or filled."""
 
 PRICE_QUANTUM: Final = Decimal("0.000001")
 """Average fill prices are rounded to this, half to even."""
@@ -118,7 +70,8 @@ class Order:
     """A wish to trade, as decided after the close of `session` and sent for the next one.
 
     `quantity` is positive, in shares; `reference_price` is the mark it was sized at, in dollars;
-    `code` and `reason` say which risk check blocked it, or why the broker refused.
+    limits and stops have their prices, in dollars, and no others do, else SettingsError; `code` and
+    `reason` say which risk check blocked it, or why the broker refused.
     """
 
     client_order_id: str
@@ -132,12 +85,17 @@ class Order:
     target_weight: float
     order_type: OrderType = OrderType.MARKET
     time_in_force: TimeInForce = TimeInForce.DAY
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
     state: OrderState = OrderState.PLANNED
     filled_quantity: Decimal = Decimal(0)
     average_fill_price: Decimal | None = None
     broker_order_id: str | None = None
     code: str | None = None
     reason: str | None = None
+
+    def __post_init__(self) -> None:
+        _require_prices(self)
 
     @property
     def signed_quantity(self) -> Decimal:
@@ -195,6 +153,22 @@ class Decision:
     capital: Decimal
     nav: Decimal
     decided_at: datetime
+
+
+_LIMITS: Final = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})
+_STOPS: Final = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
+
+
+def _require_prices(order: Order) -> None:
+    prices = {"limit_price": (order.limit_price, _LIMITS), "stop_price": (order.stop_price, _STOPS)}
+    for name, (price, types) in prices.items():
+        if (price is not None) is not (order.order_type in types) or (
+            price is not None and price <= 0
+        ):
+            raise SettingsError(
+                f"The {order.order_type} order {order.client_order_id} has the {name} {price}: "
+                f"expected {'dollars above 0' if order.order_type in types else 'none'}."
+            )
 
 
 def client_order_id(

@@ -16,12 +16,13 @@ from trading_pipeline.core.execution.order import (
     Fill,
     Order,
     OrderState,
+    OrderType,
     Side,
     client_order_id,
     move,
     record,
 )
-from trading_pipeline.errors import IllegalTransitionError, TradingError
+from trading_pipeline.errors import IllegalTransitionError, SettingsError, TradingError
 
 SESSION = date(2013, 1, 2)
 S = OrderState
@@ -205,3 +206,25 @@ def test_an_id_is_the_same_for_one_intent_and_another_for_any_other(
 def test_an_id_is_pinned_so_that_a_new_release_does_not_send_yesterdays_orders_again() -> None:
     pinned = client_order_id("alpha_baseline", SESSION, symbol="AAPL", side=Side.BUY, leg=1)
     assert pinned == "tp-20130102-AAPL-f34416cb21918896fc914f7d"
+
+
+@pytest.mark.parametrize(
+    ("kind", "limit", "stop"),
+    [
+        (OrderType.MARKET, "1", None),
+        (OrderType.MARKET, None, "1"),
+        (OrderType.LIMIT, None, None),
+        (OrderType.LIMIT, "0", None),
+        (OrderType.LIMIT, "1", "1"),
+        (OrderType.STOP, "1", None),
+        (OrderType.STOP, None, "-1"),
+        (OrderType.STOP_LIMIT, "1", None),
+    ],
+)
+def test_an_order_has_the_prices_of_its_type_and_no_others(
+    kind: OrderType, limit: str | None, stop: str | None
+) -> None:
+    prices = {"limit_price": limit, "stop_price": stop}
+    given_ = {name: Decimal(price) if price else None for name, price in prices.items()}
+    with pytest.raises(SettingsError, match=kind.value):
+        order(order_type=kind, **given_)
