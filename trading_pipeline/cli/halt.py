@@ -16,9 +16,10 @@ from trading_pipeline.cli import services
 from trading_pipeline.cli.page import Page
 from trading_pipeline.core.execution.order import Order, OrderState
 from trading_pipeline.core.risk.limits import TradingState
-from trading_pipeline.errors import SettingsError, TradingPipelineError
+from trading_pipeline.errors import SettingsError
 from trading_pipeline.flows import halt as flow
 from trading_pipeline.flows import reduce as shrink
+from trading_pipeline.flows.announce import of_halt
 from trading_pipeline.settings import Settings, utc_now
 
 OPERATOR: Final = "operator"
@@ -41,6 +42,7 @@ def halt(*, reason: Words, by: str = OPERATOR) -> int:
     now = utc_now()
     found = flow.stop(ledger, TradingState.HALTED, who=by, reason=_said(reason), now=now)
     page = _say(found)
+    services.announcer(settings).tell(of_halt(found, now=now))
     broker = services.broker(settings)
     taken = flow.withdraw(
         ledger, broker, now=now, reason=f"Halted: {_said(reason)}", everything=True
@@ -78,6 +80,7 @@ def reduce(
     settings, ledger = _open()
     now = utc_now()
     found = flow.stop(ledger, TradingState.REDUCING, who=by, reason=_said(reason), now=now)
+    services.announcer(settings).tell(of_halt(found, now=now))
     page, broker = _say(found), services.broker(settings)
     taken = flow.withdraw(ledger, broker, now=now, reason=f"Reducing: {_said(reason)}")
     done = shrink.cure(ledger, broker, shrinking=_shrinking(settings, ledger, act=act), now=now)
@@ -109,7 +112,9 @@ def flatten(
     done = shrink.flatten(
         ledger, broker, shrinking=shrinking, who=by, reason=_said(reason), now=utc_now()
     )
-    page = _say(ledger.trading_state())
+    found = ledger.trading_state()
+    services.announcer(settings).tell(of_halt(found, now=utc_now()))
+    page = _say(found)
     _say_orders(page, done.orders)
     return max(_say_withdrawn(page, done.withdrawn), _code_of(done.orders))
 
@@ -130,19 +135,11 @@ def _said(reason: str) -> str:
 
 def _shrinking(settings: Settings, ledger: Ledger, *, act: bool) -> shrink.Shrinking:
     return shrink.Shrinking(
-        session=shrink.session_for(ledger, now=utc_now(), is_archive=_is_archive(settings)),
+        session=shrink.session_for(ledger, now=utc_now(), is_archive=services.is_archive(settings)),
         run_id=str(uuid4()),
         limits=settings.risk,
         act=act,
     )
-
-
-def _is_archive(settings: Settings) -> bool:
-    """Whether the vendor's data ends in the past; a vendor that does not answer is live."""
-    try:
-        return services.vendor(settings).last_session() is not None
-    except TradingPipelineError:
-        return False
 
 
 def _say(found: Standing) -> Page:

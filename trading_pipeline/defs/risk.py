@@ -1,29 +1,37 @@
-"""Risk: the asset of how much of each limit is used, the monitor, and the kill switch as jobs."""
+"""Risk: the asset of how much of each limit is used, and the monitor with its sensor."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 
 import dagster as dg
 import polars as pl
 
+from trading_pipeline.adapters import plots
 from trading_pipeline.adapters.ledger import Ledger
+from trading_pipeline.adapters.live_store.link import RedisLink
+from trading_pipeline.adapters.live_store.quotes import QuoteStore
 from trading_pipeline.adapters.model_store import ModelStore
-from trading_pipeline.core.market.calendar import is_session, session_close, session_open
 from trading_pipeline.core.risk.breaker import daily_loss, drawdown
 from trading_pipeline.core.risk.limits import TradingState
 from trading_pipeline.core.risk.usage import Use, uses
+from trading_pipeline.defs import halt as kill_switch
 from trading_pipeline.defs.metadata import table
 from trading_pipeline.defs.partitions import BACKFILL, SESSIONS, is_backfill, session_of
+from trading_pipeline.defs.resources import announcer, broker, cast_of
 from trading_pipeline.defs.resources import ledger as open_ledger
-from trading_pipeline.errors import SettingsError, TradingPipelineError
-from trading_pipeline.flows import halt as halting
+from trading_pipeline.errors import TradingPipelineError
 from trading_pipeline.flows import reduce as shrink
+from trading_pipeline.flows.announce import of_halt
 from trading_pipeline.flows.day import Desk
-from trading_pipeline.flows.risk_monitor import vitals_of, watch
-from trading_pipeline.flows.risk_view import view_of
+from trading_pipeline.flows.live_marks import is_market_open, live_prices
+from trading_pipeline.flows.risk_monitor import Prices, vitals_of, watch
+from trading_pipeline.flows.risk_view import past_uses, view_of
 from trading_pipeline.settings import Settings, utc_now
 
 EVERY_SECONDS: Final = 60
+HISTORY: Final = 60
+"""Sessions in the plot of the use of limits."""
+
 WITHIN: Final = "No limit of the book is breached."
 
 
@@ -72,7 +80,7 @@ def risk(
             "breaches": len(breaches),
             "highest_use": max((float(use.share or 0) for use in found), default=0.0),
             "limits": table(_rows(found)),
-            "use": dg.MetadataValue.md(_bars(found)),
+            "headroom": _plot(past_uses(desk.ledger, settings.risk, HISTORY)),
         },
     )
     names = [f"{use.code} of {use.subject}" for use in breaches]
@@ -89,153 +97,54 @@ def _check(breached: list[str], otherwise: str) -> dg.AssetCheckResult:
     )
 
 
-class Said(dg.Config):
-    """Who changes what trading may do and why; `confirm` repeats the job's name."""
-
-    confirm: str
-    reason: str
-    by: str = "dagster"
-
-
-def _require(config: Said, name: str) -> None:
-    if config.confirm != name or not config.reason.strip():
-        raise SettingsError(
-            f"The job {name} is run with confirm: {name} and a reason, "
-            f"and not with confirm: {config.confirm!r} and {config.reason!r}."
-        )
-
-
-def _shrinking(settings: Settings, desk: Desk, run_id: str, *, act: bool) -> shrink.Shrinking:
-    archive = desk.vendor.last_session() is not None
-    session = shrink.session_for(desk.ledger, now=utc_now(), is_archive=archive)
-    return shrink.Shrinking(session=session, run_id=run_id, limits=settings.risk, act=act)
-
-
-@dg.op(name="halt_trading")
-def _halt(context: dg.OpExecutionContext, config: Said, desk: dg.ResourceParam[Desk]) -> None:
-    _require(config, "halt")
-    words = {"who": config.by, "reason": config.reason, "now": utc_now()}
-    halting.stop(desk.ledger, TradingState.HALTED, **words)
-    taken = halting.withdraw(
-        desk.ledger, desk.broker, now=utc_now(), reason="Halted.", everything=True
-    )
-    _tell(context, taken)
-
-
-@dg.op(name="resume_trading")
-def _resume(
-    context: dg.OpExecutionContext,
-    config: Said,
-    settings: dg.ResourceParam[Settings],
-    desk: dg.ResourceParam[Desk],
-) -> None:
-    _require(config, "resume")
-    words = {"who": config.by, "reason": config.reason, "now": utc_now()}
-    found = halting.release(desk.ledger, rules=settings.risk.breaker, **words)
-    context.log.info(f"Trading is {found.state}: {found.reason}")
-
-
-@dg.op(name="reduce_positions")
-def _reduce(
-    context: dg.OpExecutionContext,
-    config: Said,
-    settings: dg.ResourceParam[Settings],
-    desk: dg.ResourceParam[Desk],
-) -> None:
-    _require(config, "reduce")
-    words = {"who": config.by, "reason": config.reason, "now": utc_now()}
-    halting.stop(desk.ledger, TradingState.REDUCING, **words)
-    _tell(context, halting.withdraw(desk.ledger, desk.broker, now=utc_now(), reason="Reducing."))
-    shrinking = _shrinking(settings, desk, context.run_id, act=True)
-    done = shrink.cure(desk.ledger, desk.broker, shrinking=shrinking, now=utc_now())
-    context.log.info(f"{len(done.reduction.breaches)} breaches, {len(done.orders)} orders")
-
-
-@dg.op(name="flatten_positions")
-def _flatten(
-    context: dg.OpExecutionContext,
-    config: Said,
-    settings: dg.ResourceParam[Settings],
-    desk: dg.ResourceParam[Desk],
-) -> None:
-    _require(config, "flatten")
-    shrinking = _shrinking(settings, desk, context.run_id, act=True)
-    words = {"who": config.by, "reason": config.reason, "now": utc_now()}
-    done = shrink.flatten(desk.ledger, desk.broker, shrinking=shrinking, **words)
-    _tell(context, done.withdrawn)
-    context.log.info(f"{len(done.orders)} closing orders")
-
-
 @dg.op(name="watch_risk")
 def _watch(
     context: dg.OpExecutionContext,
     settings: dg.ResourceParam[Settings],
-    desk: dg.ResourceParam[Desk],
     model_store: dg.ResourceParam[ModelStore],
 ) -> None:
-    rules = settings.risk.breaker
+    ledger, place, rules = open_ledger(settings), broker(settings), settings.risk.breaker
+    prices = _live(settings, ledger)
     found = watch(
-        desk.ledger,
-        desk.broker,
+        ledger,
+        place,
         rules=rules,
         now=utc_now(),
-        model=lambda: model_store.release(settings.strategy),
+        prices=prices,
+        model=lambda: [model_store.release(name) for name in cast_of(settings).models],
     )
     for trip in found.trips:
         context.log.error(f"The breaker tripped, {trip.code}: {trip.sentence}")
-    _tell(context, found.withdrawn)
+    if found.trips:
+        announcer(settings).tell(of_halt(found.standing, now=utc_now()))
+    kill_switch.tell(context, found.withdrawn)
     if found.standing.state is TradingState.HALTED:
         return
-    shrinking = _shrinking(settings, desk, context.run_id, act=rules.on_breach == "act")
-    done = shrink.cure(desk.ledger, desk.broker, shrinking=shrinking, now=utc_now())
+    act = rules.on_breach == "act"
+    shrinking = kill_switch.shrinking_of(settings, ledger, context.run_id, act=act)
+    marks = {symbol: mark.price for symbol, mark in prices.marks.items()} if prices else None
+    done = shrink.cure(ledger, place, shrinking=shrinking, now=utc_now(), marks=marks)
     for use in done.reduction.breaches:
         context.log.error(f"Over its limit, {use.code} of {use.subject}: {use.value:,.2f}")
     for order in done.orders:
         context.log.warning(f"{order.state}: {order.side} {order.quantity} {order.symbol}")
 
 
-def _tell(context: dg.OpExecutionContext, taken: halting.Withdrawn) -> None:
-    context.log.info(f"{len(taken.canceled)} orders canceled")
-    for order in taken.standing:
-        context.log.warning(f"May still fill: {order.side} {order.quantity} {order.symbol}")
-
-
-@dg.job(name="halt", description="Stop everything. Config: confirm: halt, and a reason.")
-def halt() -> None:
-    """Stop everything."""
-    _halt()
-
-
-@dg.job(name="resume", description="Let trading go on, staged. Config: confirm: resume, a reason.")
-def resume() -> None:
-    """Let trading go on."""
-    _resume()
-
-
-@dg.job(name="reduce", description="Reducing orders only, and those that cure breached limits.")
-def reduce() -> None:
-    """Cure what is over its limit."""
-    _reduce()
-
-
-@dg.job(
-    name="flatten", description="Cancel everything, close everything. Config: confirm: flatten."
-)
-def flatten() -> None:
-    """Close every position."""
-    _flatten()
+def _live(settings: Settings, ledger: Ledger) -> Prices | None:
+    """The prices of now, where there is a stream of quotes."""
+    if settings.redis_url is None:
+        return None
+    link = RedisLink(settings.redis_url.get_secret_value())
+    try:
+        return live_prices(ledger, QuoteStore(link).latest, now=utc_now())
+    finally:
+        link.close()
 
 
 @dg.job(name="risk_monitor", description="Evaluate the breaker once, and act on what it finds.")
 def risk_monitor() -> None:
     """Look once."""
     _watch()
-
-
-def is_market_open(now: datetime) -> bool:
-    """Whether the exchange trades at `now` (aware UTC)."""
-    day = now.date()
-    return is_session(day) and session_open(day) <= now < session_close(day)
 
 
 def look_due(ledger: Ledger, now: datetime, cursor: str | None) -> tuple[str, str | None]:
@@ -251,7 +160,7 @@ def look_due(ledger: Ledger, now: datetime, cursor: str | None) -> tuple[str, st
 
 
 def jobs_and_sensor(settings: Settings) -> dg.Definitions:
-    """The jobs of risk, and the sensor `risk_watch` that starts the monitor."""
+    """The monitor, the sensor `risk_watch` that starts it, and the jobs of the kill switch."""
 
     @dg.sensor(
         name="risk_watch",
@@ -268,7 +177,7 @@ def jobs_and_sensor(settings: Settings) -> dg.Definitions:
         context.update_cursor(cursor)
         return dg.RunRequest(run_key=key) if key else dg.SkipReason("The market is closed.")
 
-    return dg.Definitions(jobs=[halt, resume, reduce, flatten, risk_monitor], sensors=[risk_watch])
+    return dg.Definitions(jobs=[*kill_switch.JOBS, risk_monitor], sensors=[risk_watch])
 
 
 def _rows(found: list[Use]) -> pl.DataFrame:
@@ -287,12 +196,14 @@ def _rows(found: list[Use]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")
 
 
-def _bars(found: list[Use], width: int = 30) -> str:
-    """The use of each limit of the book as bars of text, full at the limit."""
-    lines = [
-        f"{use.code:<18} {'█' * min(width, round(float(use.share or 0) * width)):<{width}} "
-        f"{float(use.share or 0):>5.0%}{' breached' if use.is_breach else ''}"
-        for use in found
-        if use.subject == "book"
+def _plot(past: list[tuple[date, list[Use]]]) -> dg.MetadataValue:
+    """The use of each limit of the book by session; one that allows nothing is left out."""
+    sessions = [session for session, _ in past]
+    of_book = {use.code for _, found in past for use in found if use.subject == "book"}
+    shares = [
+        {use.code: float(use.share or 0) for use in found if use.subject == "book"}
+        for _, found in past
     ]
-    return "\n".join(["```text", *lines, "```"])
+    lines = {code: [each.get(code, 0.0) for each in shares] for code in sorted(of_book)}
+    figure = plots.limit_use(sessions, lines)
+    return dg.MetadataValue.md(plots.markdown_image(plots.to_png(figure), text="limit use"))

@@ -2,35 +2,25 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
-from typing import Final, Protocol, runtime_checkable
+from typing import Final
 
 from trading_pipeline.adapters.ledger import Ledger, Standing
-from trading_pipeline.core.accounting.book import Book, replay
 from trading_pipeline.core.execution.order import OPEN, Order, OrderState, move
-from trading_pipeline.core.risk.gate import gate
+from trading_pipeline.core.risk.gate import gate, planned_anew
 from trading_pipeline.core.risk.limits import BreakerRules, RiskLimits, TradingState
 from trading_pipeline.core.risk.states import HaltEvent
 from trading_pipeline.core.risk.states import standing as standing_of
 from trading_pipeline.core.risk.view import RiskView
 from trading_pipeline.errors import AdapterError
+from trading_pipeline.flows.books import book_of
 from trading_pipeline.flows.order_updates import News, hear
 from trading_pipeline.flows.ports import Broker
 
 _log = logging.getLogger(__name__)
 
 _AT_BROKER: Final = frozenset({OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED})
-
-
-@runtime_checkable
-class Canceling(Protocol):
-    """A broker that takes orders back."""
-
-    def cancel(self, client_order_id: str) -> object:
-        """Ask for an order to be taken back; what became of it is told by `find` and `fills`."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,30 +91,21 @@ def withdraw(
 
 def tidings(ledger: Ledger, broker: Broker) -> News:
     """Return what the broker tells beyond what the ledger holds; nothing is written."""
-    return hear(broker, ledger.orders(states=OPEN), ledger.entries())
+    return hear(ledger, broker, ledger.orders(states=OPEN))
 
 
 def _doomed(ledger: Ledger, *, everything: bool) -> list[Order]:
     orders = ledger.orders(states=OPEN)
     if everything or not orders:
         return orders
-    asked = [
-        replace(
-            order,
-            state=OrderState.PLANNED,
-            quantity=order.remaining_quantity,
-            filled_quantity=Decimal(0),
-        )
-        for order in orders
-    ]
     view = RiskView(
         state=TradingState.REDUCING,
         state_reason="",
-        book=replay(Book(), ledger.entries()),
+        book=book_of(ledger),
         marks={},
         limits=RiskLimits(),
     )
-    judged = gate(asked, view)
+    judged = gate([planned_anew(order) for order in orders], view)
     return [
         order
         for order, verdict in zip(orders, judged, strict=True)
@@ -134,8 +115,6 @@ def _doomed(ledger: Ledger, *, everything: bool) -> list[Order]:
 
 def _ask_back(broker: Broker, orders: Sequence[Order]) -> bool:
     """Ask for each order at the broker; return whether anything may have moved."""
-    if not isinstance(broker, Canceling):
-        return False
     asked = False
     for order in orders:
         if order.state not in _AT_BROKER:

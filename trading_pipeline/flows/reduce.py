@@ -68,7 +68,7 @@ def session_for(ledger: Ledger, *, now: datetime, is_archive: bool) -> date:
     """
     settled = ledger.last_settlement()
     base = settled if is_archive and settled is not None else last_closed_session(now)
-    return max([base, *(entry.session for entry in ledger.entries())])
+    return max([base, *(entry.session for entry in ledger.entries(after=base))])
 
 
 def cure(

@@ -1,32 +1,31 @@
 """Look at the account's vital signs, and stop trading when a rule of the breaker is reached.
 
-What has been told is kept in the ledger's runs under the phase `breaker`, so that a restart neither
-forgets a trip nor tells it twice. The halt is appended first: a process killed in between tells
-once more, and never less.
+What has been told, and its alert with it, is kept in the ledger's runs under a phase of its own, so
+that a restart neither forgets a trip nor tells it twice. The halt is appended first: a process
+killed in between halts once more, and never less.
 """
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
 
 from trading_pipeline.adapters.ledger import Ledger, Run, Standing
-from trading_pipeline.core.accounting.book import Book, replay
 from trading_pipeline.core.accounting.pnl import Mark, mark
 from trading_pipeline.core.execution.order import Order, OrderState
-from trading_pipeline.core.risk.breaker import Breaker, Trip, Value, Vitals, step
+from trading_pipeline.core.market.calendar import previous_session
+from trading_pipeline.core.risk.breaker import BREAKER, Breaker, Trip, Value, Vitals, step
 from trading_pipeline.core.risk.limits import BreakerRules, TradingState
 from trading_pipeline.core.risk.states import is_stricter
 from trading_pipeline.errors import ModelError, TransientError
-from trading_pipeline.flows.halt import Withdrawn, standing, stop, tidings, withdraw
+from trading_pipeline.flows.books import book_of
+from trading_pipeline.flows.halt import Withdrawn, standing, stop, withdraw
 from trading_pipeline.flows.ports import Broker
+from trading_pipeline.flows.reconcile import reconcile
 
 _log = logging.getLogger(__name__)
-
-BREAKER: Final = "breaker"
-"""The phase of the rows that say what the breaker has told, and who stopped trading."""
 
 SESSIONS: Final = 252
 """Sessions of NAV in which the peak is looked for."""
@@ -41,11 +40,15 @@ _ANSWERED: Final = frozenset(OrderState) - {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LiveMarks:
-    """Prices of now by symbol, and when the newest one was made (aware UTC)."""
+class Prices:
+    """What the holdings are worth in `session`, by symbol.
+
+    Live ones bear when the newest of them was made (aware UTC); closes do not grow stale.
+    """
 
     marks: Mapping[str, Mark]
-    at: datetime
+    session: date
+    made_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,22 +61,33 @@ class Watched:
     withdrawn: Withdrawn
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """That a rule of the breaker was reached: which, in which session, and when it was told."""
+
+    code: str
+    sentence: str
+    session: date
+    at: datetime
+
+
 def watch(
     ledger: Ledger,
     broker: Broker,
     *,
     rules: BreakerRules,
     now: datetime,
-    live: LiveMarks | None = None,
+    prices: Prices | None = None,
     model: Callable[[], object] | None = None,
 ) -> Watched:
     """Evaluate the breaker once; append a trip, take back orders that increase, and alert.
 
-    Without live marks the last snapshot is what the account is worth. `model` raises a ModelError
-    when the model in use cannot be used. While trading is halted nothing can trip; while it is not
-    ACTIVE, by whoever's word, open orders that do not only reduce are taken back.
+    Without `prices`, or with those of a session before it, the last snapshot is what the account is
+    worth. `model` raises a ModelError when the model in use cannot be used. While trading is halted
+    nothing can trip; while it is not ACTIVE, by whoever's word, open orders that do not only reduce
+    are taken back.
     """
-    vitals = vitals_of(ledger, broker, rules=rules, now=now, live=live, model=model)
+    vitals = vitals_of(ledger, broker, rules=rules, now=now, prices=prices, model=model)
     trips: tuple[Trip, ...] = ()
     if ledger.trading_state().state is not TradingState.HALTED:
         before = Breaker(told=told(ledger))
@@ -87,6 +101,16 @@ def watch(
     if found.state is not TradingState.ACTIVE:
         taken = withdraw(ledger, broker, now=now, reason=f"Trading is {found.state}.")
     return Watched(standing=found, vitals=vitals, trips=trips, withdrawn=taken)
+
+
+def alerts(ledger: Ledger) -> list[Alert]:
+    """Return what the breaker has told, oldest first: each trip once, for whoever delivers it."""
+    return [
+        Alert(code=told["code"], sentence=told["sentence"], session=run.session, at=run.at)
+        for run in ledger.runs(_ROWS)
+        if run.phase == BREAKER
+        for told in run.detail["alerts"]
+    ]
 
 
 def told(ledger: Ledger) -> dict[tuple[str, str], Decimal]:
@@ -103,17 +127,17 @@ def vitals_of(
     *,
     rules: BreakerRules,
     now: datetime,
-    live: LiveMarks | None = None,
+    prices: Prices | None = None,
     model: Callable[[], object] | None = None,
 ) -> Vitals:
     """Return the account's vital signs as they are now; nothing is written."""
     begun = ledger.first_session() is not None
     newest = _newest_orders(ledger.orders())
-    failures, breaks = _ask(ledger, broker, rules) if begun else (0, ())
+    failures, breaks = _ask(ledger, broker, rules=rules, now=now) if begun else (0, ())
     answered = [order for order in newest if order.state in _ANSWERED]
     return Vitals(
-        values=_values(ledger, live),
-        minutes_behind=int((now - live.at).total_seconds() // 60) if live else None,
+        values=_values(ledger, prices),
+        minutes_behind=_minutes_since(prices.made_at if prices else None, now),
         broker_errors=failures + _unanswered(newest),
         answered=len(answered),
         rejected=sum(order.state is OrderState.REJECTED for order in answered),
@@ -122,15 +146,26 @@ def vitals_of(
     )
 
 
-def _values(ledger: Ledger, live: LiveMarks | None) -> list[Value]:
+def _values(ledger: Ledger, prices: Prices | None) -> list[Value]:
     snapshots = ledger.snapshots(SESSIONS)
+    if prices and not (snapshots and prices.session < snapshots[-1].session):
+        pnl = mark(book_of(ledger, prices.session), prices.marks, prices.session)
+        snapshots = [*(past for past in snapshots if past.session < prices.session), pnl]
     values = [Value(session=p.session, nav=p.nav, cash_in=p.cash_in) for p in snapshots]
-    if live is not None:
-        session: date = live.at.date()
-        pnl = mark(replay(Book(), ledger.entries()), live.marks, session)
-        values = [value for value in values if value.session < session]
-        values.append(Value(session=session, nav=pnl.nav, cash_in=pnl.cash_in))
-    return values
+    return values if len(values) >= SESSIONS else [*_opening(values[:1]), *values]
+
+
+def _opening(first: list[Value]) -> list[Value]:
+    """What the account was worth before it was first valued: the cash put in."""
+    return [
+        replace(value, session=previous_session(value.session), nav=value.cash_in)
+        for value in first
+        if value.cash_in > 0
+    ]
+
+
+def _minutes_since(made_at: datetime | None, now: datetime) -> int | None:
+    return int((now - made_at).total_seconds() // 60) if made_at else None
 
 
 def _newest_orders(orders: Sequence[Order]) -> list[Order]:
@@ -149,34 +184,21 @@ def _unanswered(orders: Sequence[Order]) -> int:
     return count
 
 
-def _ask(ledger: Ledger, broker: Broker, rules: BreakerRules) -> tuple[int, Sequence[str]]:
-    """Return how often in a row the broker did not answer, and where our book differs from its.
+def _ask(
+    ledger: Ledger, broker: Broker, *, rules: BreakerRules, now: datetime
+) -> tuple[int, Sequence[str]]:
+    """Return how often in a row the broker did not answer, and why nothing may be traded.
 
-    A difference counts when two looks find it: a fill may fall between the book and the account.
+    A break of one symbol stops its own orders only: the breaker is for cash that does not tie.
     """
     failures = 0
     while failures < rules.max_broker_errors:
         try:
-            first = _breaks(ledger, broker)
-            again = _breaks(ledger, broker) if first else ()
-            return failures, [each for each in first if each in again]
+            found = reconcile(ledger, broker, cause=BREAKER, now=now, write=False)
+            return failures, [each.figures for each in found.held if each.blocks_everything]
         except TransientError:
             failures += 1
     return failures, ()
-
-
-def _breaks(ledger: Ledger, broker: Broker) -> list[str]:
-    account, news = broker.account(), tidings(ledger, broker)
-    book = replay(Book(), [*ledger.entries(), *news.fills, *news.entries])
-    ours = {p.symbol: p.quantity for p in book.positions.values() if p.quantity}
-    found = [
-        f"{ours.get(symbol, 0)} shares of {symbol} against {account.positions.get(symbol, 0)}"
-        for symbol in sorted(ours.keys() | account.positions.keys())
-        if ours.get(symbol, 0) != account.positions.get(symbol, 0)
-    ]
-    if book.cash != account.cash:
-        found.append(f"{book.cash} dollars of cash against {account.cash}")
-    return found
 
 
 def _model_failures(model: Callable[[], object]) -> tuple[str, ...]:
@@ -202,7 +224,7 @@ def _trip(ledger: Ledger, trips: Sequence[Trip], now: datetime) -> None:
 def _remember(ledger: Ledger, breaker: Breaker, vitals: Vitals, now: datetime) -> None:
     session = vitals.values[-1].session if vitals.values else now.date()
     kept = [[code, anchor, str(value)] for (code, anchor), value in breaker.told.items()]
-    names = [trip.code for trip in breaker.trips]
-    detail = {"told": kept, "trips": names}
+    alerts = [{"code": trip.code, "sentence": trip.sentence} for trip in breaker.trips]
+    detail = {"told": kept, "alerts": alerts}
     run = Run(run_id=BREAKER, phase=BREAKER, session=session, at=now, detail=detail)
     ledger.append_run(run)

@@ -1,30 +1,35 @@
 """Gather what the gate knows: our own record from the ledger, the market from the lake."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Protocol, runtime_checkable
 
 import polars as pl
 
-from trading_pipeline.adapters.lake import Lake
 from trading_pipeline.adapters.ledger import Ledger
-from trading_pipeline.core.accounting.book import Book, replay
+from trading_pipeline.core.accounting.book import Book, Position
+from trading_pipeline.core.accounting.pnl import Pnl
 from trading_pipeline.core.execution.order import OPEN, Order, OrderState
+from trading_pipeline.core.market.announcements import credible
 from trading_pipeline.core.market.calendar import session_window
 from trading_pipeline.core.market.corporate_actions import Convention, adjust
 from trading_pipeline.core.market.freshness import sessions_behind
-from trading_pipeline.core.market.restatements import ACTIONS_KEY, current
-from trading_pipeline.core.risk.limits import RiskLimits
-from trading_pipeline.core.risk.view import Returns, RiskView
+from trading_pipeline.core.market.restatements import known_actions
+from trading_pipeline.core.risk.breaker import BREAKER
+from trading_pipeline.core.risk.limits import RiskLimits, TradingState
+from trading_pipeline.core.risk.usage import Use, uses
+from trading_pipeline.core.risk.view import Asset, Returns, RiskView
+from trading_pipeline.flows.books import book_of
 from trading_pipeline.flows.halt import standing
+from trading_pipeline.flows.ports import Broker, Tables
 
 VOLUME_SESSIONS: Final = 20
 """Sessions that an average volume is of."""
 
-_NOT_SENT: Final = frozenset({OrderState.PLANNED, OrderState.BLOCKED})
 _MINUTE: Final = timedelta(minutes=1)
+_COMING: Final = frozenset({OrderState.PLANNED, OrderState.SUBMITTING, OrderState.UNKNOWN})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +42,54 @@ class MarketFacts:
     returns: Returns | None = None
 
 
+@runtime_checkable
+class Listing(Protocol):
+    """A broker that says what may be done with symbols."""
+
+    def assets(self, symbols: Sequence[str]) -> Mapping[str, Asset]:
+        """Return what it says of these symbols; those that it does not trade may be left out."""
+        ...
+
+
+def with_terms(view: RiskView, broker: Broker, symbols: Sequence[str]) -> RiskView:
+    """Return the view with the buying power that the broker grants, and its word on the symbols.
+
+    A broker that limits neither leaves the view as it is. What is on its way there, and not counted
+    by the broker yet, is taken off the buying power.
+    """
+    assets = broker.assets(symbols) if isinstance(broker, Listing) else None
+    power = broker.account().buying_power
+    if power is not None:
+        coming = (o for o in view.open_orders if o.state in _COMING)
+        power -= sum((o.remaining_quantity * o.reference_price for o in coming), Decimal(0))
+    return replace(view, buying_power=power, assets=assets)
+
+
+def past_uses(ledger: Ledger, limits: RiskLimits, count: int) -> list[tuple[date, list[Use]]]:
+    """Return the use of every limit in each of the last `count` sessions that were valued.
+
+    By the limits of now; at the prices of the session's snapshot, without the orders then open.
+    """
+    return [(pnl.session, uses(_as_valued(pnl, limits))) for pnl in ledger.snapshots(count)]
+
+
+def _as_valued(pnl: Pnl, limits: RiskLimits) -> RiskView:
+    held = pnl.open_positions
+    positions = {
+        each.symbol: Position(symbol=each.symbol, quantity=each.quantity, cost=each.cost)
+        for each in held
+    }
+    return RiskView(
+        state=TradingState.ACTIVE,
+        state_reason="",
+        book=Book(cash=pnl.cash, positions=positions),
+        marks={each.symbol: each.price for each in held if each.price},
+        limits=limits,
+    )
+
+
 def market_facts(
-    lake: Lake,
+    lake: Tables,
     symbols: Sequence[str],
     session: date,
     *,
@@ -89,11 +140,12 @@ def view_of(
     known = facts or MarketFacts()
     more: dict[str, Any] = {}
     if besides is not None:
-        more = _sent(ledger, besides[1], now)
+        more = _sent(ledger, besides, now)
     return RiskView(
         state=state.state,
         state_reason=state.reason,
-        book=replay(Book(), ledger.entries(besides[1] if besides else None)),
+        is_tripped=state.who == BREAKER,
+        book=book_of(ledger, besides[1] if besides else None),
         marks=marks,
         limits=limits,
         open_orders=waiting,
@@ -109,29 +161,29 @@ def _is_planned_by(order: Order, whose: tuple[str, date] | None) -> bool:
     return order.state is OrderState.PLANNED and (order.strategy, order.session) == whose
 
 
-def _sent(ledger: Ledger, session: date, now: datetime) -> dict[str, Any]:
-    """Count the orders sent for the session, those of the last minute, and their dollars."""
-    sent = [o for o in ledger.orders(session=session) if o.state not in _NOT_SENT]
-    lately: set[str] = set()
-    for strategy in {order.strategy for order in sent}:
-        decision = ledger.decision(strategy, session)
-        if decision is not None and abs(now - decision.decided_at) < _MINUTE:
-            lately.add(strategy)
+def _sent(ledger: Ledger, whose: tuple[str, date], now: datetime) -> dict[str, Any]:
+    """Count the orders of the session, those of the last minute, and their dollars.
+
+    What others have planned counts as sent: two at once must not exceed together what each keeps.
+    """
+    orders = ledger.orders(session=whose[1])
+    out = [o for o in orders if o.state is not OrderState.BLOCKED and not _is_planned_by(o, whose)]
+    planned = sum(order.state is OrderState.PLANNED for order in out)
     return {
-        "orders_in_session": len(sent),
-        "orders_in_minute": sum(order.strategy in lately for order in sent),
-        "turnover": sum((order.value for order in sent), Decimal(0)),
+        "orders_in_session": len(out),
+        "orders_in_minute": planned + ledger.sent_since(now - _MINUTE, whose[1]),
+        "turnover": sum((order.value for order in out), Decimal(0)),
     }
 
 
 def _returns(
-    lake: Lake, bars: pl.DataFrame, sessions: Sequence[date], *, convention: Convention
+    lake: Tables, bars: pl.DataFrame, sessions: Sequence[date], *, convention: Convention
 ) -> Returns:
     symbols = sorted(set(bars["symbol"]))
     told = lake.read("corporate_actions", sessions[0], sessions[-1], symbols=symbols)
-    adjusted = adjust(
-        bars, current(told, key=ACTIONS_KEY), convention=convention, as_of=sessions[-1]
-    )
+    checks = lake.read("action_checks", sessions[0], sessions[-1], symbols=symbols)
+    due = credible(known_actions(told), checks)
+    adjusted = adjust(bars, due, convention=convention, as_of=sessions[-1])
     closes = adjusted.select("symbol", "session", "close").pivot(
         on="symbol", index="session", values="close"
     )

@@ -12,7 +12,11 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Final
 
+from trading_pipeline.core.market.calendar import previous_session
 from trading_pipeline.core.risk.limits import BreakerRules, TradingState
+
+BREAKER: Final = "breaker"
+"""Who says so when trading is stopped by rule."""
 
 ZERO: Final = Decimal(0)
 
@@ -139,6 +143,13 @@ def _reached(vitals: Vitals, rules: BreakerRules) -> Iterator[Trip]:
     yield from _rejects(vitals, rules, session)
 
 
+def _when(values: Sequence[Value]) -> str:
+    """In the newest session, or since the last one in which the account was valued."""
+    session = values[-1].session
+    before = values[-2].session if len(values) > 1 else previous_session(session)
+    return f"in {session}" if before == previous_session(session) else f"since {before}"
+
+
 def _losses(vitals: Vitals, rules: BreakerRules) -> Iterator[Trip]:
     if not vitals.values:
         return
@@ -150,7 +161,7 @@ def _losses(vitals: Vitals, rules: BreakerRules) -> Iterator[Trip]:
             value=loss,
             limit=rules.max_daily_loss,
             state=TradingState.REDUCING,
-            sentence=f"The account lost {loss:.2%} in {session}: the limit is "
+            sentence=f"The account lost {loss:.2%} {_when(vitals.values)}: the limit is "
             f"{rules.max_daily_loss:.2%}.",
         )
     fall, peak = drawdown(vitals.values)

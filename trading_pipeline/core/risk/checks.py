@@ -10,13 +10,13 @@ from trading_pipeline.core.risk.step import Check
 
 STATE_CHECKS: Final[tuple[Check, ...]] = (
     permissions.trading_state,
+    permissions.breaker,
     permissions.tradable,
     permissions.fractionable,
 )
 """What every order must pass."""
 
 SIZE_CHECKS: Final[tuple[Check, ...]] = (
-    permissions.breaker,
     permissions.known_prices,
     permissions.fresh_price,
     permissions.trusted_data,

@@ -6,7 +6,8 @@ the broker are taken at their worst: see `holdings`.
 """
 
 from collections.abc import Iterable
-from decimal import localcontext
+from dataclasses import replace
+from decimal import Decimal, localcontext
 
 from trading_pipeline.core.accounting.book import EXACT
 from trading_pipeline.core.execution.order import Order, OrderState, move
@@ -16,7 +17,7 @@ from trading_pipeline.core.risk.step import Step
 from trading_pipeline.core.risk.view import Block, RiskView, Verdict
 from trading_pipeline.errors import IllegalTransitionError
 
-__all__ = ["CHECKS", "STATE_CHECKS", "RiskView", "gate", "judge"]
+__all__ = ["CHECKS", "STATE_CHECKS", "RiskView", "gate", "judge", "planned_anew"]
 
 
 def gate(orders: Iterable[Order], view: RiskView) -> list[Order]:
@@ -35,6 +36,16 @@ def judge(orders: Iterable[Order], view: RiskView) -> list[Verdict]:
         return [_judge(order, holdings) for order in orders]
 
 
+def planned_anew(order: Order) -> Order:
+    """Return an open order as if it were planned now, for the shares that are not filled."""
+    return replace(
+        order,
+        state=OrderState.PLANNED,
+        quantity=order.remaining_quantity,
+        filled_quantity=Decimal(0),
+    )
+
+
 def _judge(order: Order, holdings: Holdings) -> Verdict:
     if order.state is not OrderState.PLANNED:
         raise IllegalTransitionError(
@@ -47,5 +58,5 @@ def _judge(order: Order, holdings: Holdings) -> Verdict:
             block = Block(code=code, sentence=found.sentence, value=found.value, limit=found.limit)
             moved = move(order, OrderState.BLOCKED, code=code, reason=found.sentence)
             return Verdict(order=moved, block=block)
-    holdings.let_through(order, step.after, change=step.change, totals=step.totals)
+    holdings.let_through(order, step.after, step.totals)
     return Verdict(order=order, block=None)

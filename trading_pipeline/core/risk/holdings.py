@@ -7,7 +7,6 @@ open too: an order that shrinks the position there shrinks it whatever fills.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -71,21 +70,6 @@ class Totals:
     bought: Decimal = ZERO
     orders: int = 0
 
-    def after(self, change: "Totals") -> "Totals":
-        """Return the sums."""
-        return Totals(
-            gross=self.gross + change.gross,
-            long=self.long + change.long,
-            short=self.short + change.short,
-            net_low=self.net_low + change.net_low,
-            net_high=self.net_high + change.net_high,
-            squares=self.squares + change.squares,
-            cash=self.cash + change.cash,
-            turnover=self.turnover + change.turnover,
-            bought=self.bought + change.bought,
-            orders=self.orders + change.orders,
-        )
-
 
 class Holdings:
     """The ranges of all symbols and their totals, kept up as orders are let through."""
@@ -106,7 +90,7 @@ class Holdings:
             look_back = view.limits.correlation_look_back
             self.correlations = Correlations(view.returns, look_back, filled)
         for symbol, held in self.ranges.items():
-            self._add(symbol, _exposure(held, self.price(symbol)))
+            self._add(symbol, held)
         self._reserve()
 
     def price(self, symbol: str) -> Decimal:
@@ -121,37 +105,45 @@ class Holdings:
         """The symbol's sector."""
         return self.sector_of.get(symbol, UNCLASSIFIED)
 
-    def let_through(self, order: Order, after: Range, *, change: Totals, totals: Totals) -> None:
-        """Count the order as let through; `change` is what it does to the totals."""
+    def let_through(self, order: Order, after: Range, totals: Totals) -> None:
+        """Count the order as let through: its symbol is at `after`, the account at `totals`."""
         self.ranges[order.symbol] = after
-        self.totals = totals
         if self.sector_of:
-            self.sectors[self.sector(order.symbol)] += change.gross
+            self.sectors[self.sector(order.symbol)] += totals.gross - self.totals.gross
+        self.totals = totals
         if self.correlations is not None:
             self.correlations.hold(order.symbol, sign(after))
 
-    def change(self, order: Order, after: Range, *, is_reducing: bool) -> Totals:
-        """Return what the order does to the totals."""
-        price = self.price(order.symbol)
-        now, then = (_exposure(held, price) for held in (self.range_of(order.symbol), after))
-        value = order.quantity * price
+    def totals_after(self, order: Order, after: Range, *, is_reducing: bool) -> Totals:
+        """Return the totals once the order is let through."""
+        symbol, sums = order.symbol, self.totals
+        price, now = self.price(symbol), self.range_of(symbol)
+        value, moved = order.quantity * price, order.signed_quantity * price
+        before, worst = now.largest * price, after.largest * price
         return Totals(
-            gross=then.gross - now.gross,
-            long=then.long - now.long,
-            short=then.short - now.short,
-            net_low=then.net_low - now.net_low,
-            net_high=then.net_high - now.net_high,
-            squares=then.squares - now.squares,
-            cash=-order.side.sign * value,
-            turnover=value,
-            bought=ZERO if is_reducing else value,
-            orders=1,
+            gross=sums.gross + worst - before,
+            long=sums.long + (max(after.high, ZERO) - max(now.high, ZERO)) * price,
+            short=sums.short + (max(-after.low, ZERO) - max(-now.low, ZERO)) * price,
+            net_low=sums.net_low + moved,
+            net_high=sums.net_high + moved,
+            squares=sums.squares + worst * worst - before * before,
+            cash=sums.cash - moved,
+            turnover=sums.turnover + value,
+            bought=sums.bought if is_reducing else sums.bought + value,
+            orders=sums.orders + 1,
         )
 
-    def _add(self, symbol: str, change: Totals) -> None:
-        self.totals = self.totals.after(change)
+    def _add(self, symbol: str, held: Range) -> None:
+        price, sums = self.price(symbol), self.totals
+        worst = held.largest * price
+        sums.gross += worst
+        sums.long += max(held.high, ZERO) * price
+        sums.short += max(-held.low, ZERO) * price
+        sums.net_low += held.low * price
+        sums.net_high += held.high * price
+        sums.squares += worst * worst
         if self.sector_of:
-            self.sectors[self.sector(symbol)] += change.gross
+            self.sectors[self.sector(symbol)] += worst
 
     def _reserve(self) -> None:
         """Take off the cash that open purchases would cost; open sales may bring none."""
@@ -180,20 +172,3 @@ def _ranges(view: RiskView) -> dict[str, Range]:
         held.ordered += abs(signed)
         held.sure_low, held.sure_high = held.low, held.high
     return ranges
-
-
-def _exposure(held: Range, price: Decimal) -> Totals:
-    worst = held.largest * price
-    return Totals(
-        gross=worst,
-        long=max(held.high, ZERO) * price,
-        short=max(-held.low, ZERO) * price,
-        net_low=held.low * price,
-        net_high=held.high * price,
-        squares=worst * worst,
-    )
-
-
-def gross_by_symbol(holdings: Holdings) -> Mapping[str, Decimal]:
-    """Return each symbol's worst unsigned value in dollars."""
-    return {s: held.largest * holdings.price(s) for s, held in holdings.ranges.items()}

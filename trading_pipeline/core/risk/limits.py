@@ -1,7 +1,10 @@
 """What trading may do now, how large it may get, and when it stops by itself."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -118,7 +121,7 @@ class RiskLimits(BaseModel):
         default=Decimal("4.0"), gt=0, le=100, description="orders of a session over NAV"
     )
     max_orders_per_minute: int = Field(
-        default=1_000, gt=0, description="orders sent within a minute"
+        default=1_000, gt=0, description="orders of a session sent within a minute"
     )
     max_orders_per_session: int = Field(
         default=2_000, gt=0, description="orders sent for one session"
@@ -146,10 +149,9 @@ class RiskLimits(BaseModel):
         return frozenset(_words(self.restricted))
 
     @property
-    def sector_of(self) -> dict[str, str]:
+    def sector_of(self) -> Mapping[str, str]:
         """The sector by symbol, as `sectors` says; empty when it says nothing."""
-        pairs = (word.partition("=") for word in self.sectors.split(",") if word.strip())
-        return {symbol.strip().upper(): sector.strip() for symbol, _, sector in pairs}
+        return _sectors(self.sectors)
 
     @model_validator(mode="after")
     def _require_sectors(self) -> Self:
@@ -157,6 +159,12 @@ class RiskLimits(BaseModel):
             if not (symbol and sector):
                 raise ValueError(f"sectors: expected SYMBOL=sector, comma-separated: {symbol!r}")
         return self
+
+
+@lru_cache(maxsize=8)
+def _sectors(text: str) -> Mapping[str, str]:
+    pairs = (word.partition("=") for word in text.split(",") if word.strip())
+    return MappingProxyType({name.strip().upper(): sector.strip() for name, _, sector in pairs})
 
 
 def _words(text: str) -> list[str]:

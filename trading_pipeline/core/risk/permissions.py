@@ -10,11 +10,24 @@ from trading_pipeline.core.risk.view import Finding
 def trading_state(step: Step) -> Finding | None:
     """HALTED stops every order; REDUCING every one that does not only shrink a position."""
     view = step.view
-    if view.state is TradingState.ACTIVE:
-        return None
-    if view.state is TradingState.REDUCING and step.is_reducing:
+    if view.is_tripped or not _is_stopped(step):
         return None
     return Finding(sentence=f"Trading is {view.state}: {view.state_reason}")
+
+
+def breaker(step: Step) -> Finding | None:
+    """The same, where it was the breaker that stopped trading."""
+    view = step.view
+    if not view.is_tripped or not _is_stopped(step):
+        return None
+    return Finding(sentence=f"The breaker made trading {view.state}: {view.state_reason}")
+
+
+def _is_stopped(step: Step) -> bool:
+    state = step.view.state
+    if state is TradingState.REDUCING:
+        return not step.is_reducing
+    return state is not TradingState.ACTIVE
 
 
 def tradable(step: Step) -> Finding | None:
@@ -34,12 +47,6 @@ def fractionable(step: Step) -> Finding | None:
         return None
     sentence = f"The broker takes no fraction of a share of {order.symbol}: {order.quantity}."
     return Finding(sentence=sentence, value=order.quantity)
-
-
-def breaker(step: Step) -> Finding | None:
-    """While the breaker has tripped, only reducing orders go."""
-    trips = step.view.trips
-    return Finding(sentence=" ".join(trips)) if trips else None
 
 
 def known_prices(step: Step) -> Finding | None:

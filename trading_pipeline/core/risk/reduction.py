@@ -3,7 +3,8 @@
 Positions over a limit of their own are cut to it. For a limit of the book, positions that are cut
 anyway are cut further, then the largest ones, the last only as far as needed. For one breach that
 is the smallest set: no fewer orders cure it, and less than a share is sold beyond need. Several at
-once are cured one after the other.
+once are cured one after the other; where that takes more orders than positions must be cut anyway,
+a smaller set that cures all of them is looked for.
 """
 
 from collections.abc import Callable
@@ -15,11 +16,11 @@ from typing import Final
 from trading_pipeline.core.accounting.book import EXACT
 from trading_pipeline.core.execution.order import Order, Side, client_order_id
 from trading_pipeline.core.risk.holdings import UNCLASSIFIED, Holdings
-from trading_pipeline.core.risk.usage import Use, nav_of, quantities, uses
+from trading_pipeline.core.risk.smallest import smallest
+from trading_pipeline.core.risk.usage import OWN, Use, nav_of, quantities, uses
 from trading_pipeline.core.risk.view import RiskView
 
 ZERO: Final = Decimal(0)
-_OWN: Final = ("position_quantity", "position_value", "position_share")
 _SHARED: Final = (
     "sector_exposure",
     "long_exposure",
@@ -78,11 +79,14 @@ def reduce(view: RiskView, *, strategy: str, session: date) -> Reduction:
         cuts = _cuts(view)
         breaches = _breaches(view, cuts.left)
         for breach in breaches:
-            if breach.code in _OWN:
+            if breach.code in OWN:
                 _cure_position(breach, cuts)
+        must = len(cuts.cut)
         # what cures one limit may tip another, such as net: until nothing more can be cut
         while _cure_all(cuts):
             pass
+        if len(breaches) > 1 and len(cuts.cut) > max(must, 1):
+            cuts = _fewer(cuts)
         return Reduction(
             orders=_orders(view, cuts.cut, strategy=strategy, session=session),
             breaches=tuple(breaches),
@@ -107,6 +111,17 @@ def _cuts(view: RiskView) -> _Cuts:
         symbol: max(ranges[symbol].sure_low, -ranges[symbol].sure_high, ZERO) for symbol in left
     }
     return _Cuts(view=view, left=left, room={s: min(room[s], abs(q)) for s, q in left.items()})
+
+
+def _fewer(greedy: _Cuts) -> _Cuts:
+    """Return cuts of fewer positions that cure everything, or these where there are none."""
+    cuts = _cuts(greedy.view)
+    found = smallest(cuts.view, cuts.left, cuts.room, uses(cuts.view, cuts.left))
+    for symbol, shares in (found or {}).items():
+        cuts.take(symbol, shares)
+    cures = bool(found) and not _breaches(cuts.view, cuts.left)
+    is_worse = bool(_breaches(greedy.view, greedy.left)) or len(cuts.cut) < len(greedy.cut)
+    return cuts if cures and is_worse else greedy
 
 
 def _cure_all(cuts: _Cuts) -> bool:

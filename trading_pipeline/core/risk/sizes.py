@@ -50,7 +50,7 @@ def volume_share(step: Step) -> Finding | None:
 def position_quantity(step: Step) -> Finding | None:
     """One position has at most `max_position_quantity` shares."""
     what = f"The {step.order.symbol} position"
-    return _shares(what, step.after.largest, step.limits.max_position_quantity)
+    return _shares(what, step.position, step.limits.max_position_quantity)
 
 
 def position_value(step: Step) -> Finding | None:
@@ -95,7 +95,7 @@ def sector_exposure(step: Step) -> Finding | None:
     if not holdings.sector_of:
         return None
     sector = holdings.sector(step.order.symbol)
-    value = holdings.sectors[sector] + step.change.gross
+    value = holdings.sectors[sector] + step.totals.gross - holdings.totals.gross
     return step.over_nav(f"The sector {sector}", value, step.limits.max_sector_exposure)
 
 
@@ -133,7 +133,7 @@ def turnover(step: Step) -> Finding | None:
 
 
 def minute_rate(step: Step) -> Finding | None:
-    """At most `max_orders_per_minute` orders leave within a minute."""
+    """At most `max_orders_per_minute` orders of a session leave within a minute."""
     count = step.view.orders_in_minute + step.totals.orders
     return _count("in this minute", count, step.limits.max_orders_per_minute)
 
@@ -158,9 +158,11 @@ def pair_correlation(step: Step) -> Finding | None:
     held, symbol, limit = step.holdings.correlations, step.order.symbol, step.limits
     if held is None:
         return None
-    found = held.highest_with(symbol, sign(step.after))
-    what = f"The highest correlation of {symbol} with a holding"
-    return _correlation(what, found, limit.max_pair_correlation)
+    most = limit.max_pair_correlation
+    found = held.highest_above(float(most), symbol, sign(step.after))
+    if found is None:
+        return None
+    return _correlation(f"The highest correlation of {symbol} with a holding", found, most)
 
 
 def _shares(what: str, value: Decimal, limit: Decimal) -> Finding | None:

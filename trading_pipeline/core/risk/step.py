@@ -5,7 +5,6 @@ All values are at the view's marks, never at the price an order claims for itsel
 
 from collections.abc import Callable
 from decimal import Decimal
-from functools import cached_property
 
 from trading_pipeline.core.execution.order import Order
 from trading_pipeline.core.risk.holdings import Holdings, Range, Totals
@@ -14,36 +13,25 @@ from trading_pipeline.core.risk.view import Finding, RiskView
 
 
 class Step:
-    """One order on its turn, with the account before it and after it."""
+    """One order on its turn, with the account before it and after it.
+
+    `price` is the symbol's mark, 0 when there is none; `position` the most unsigned shares the
+    order's symbol can come to, and `position_value` what they are worth in dollars.
+    """
 
     def __init__(self, order: Order, holdings: Holdings) -> None:
         self.order = order
         self.holdings = holdings
         self.view: RiskView = holdings.view
         self.limits: RiskLimits = holdings.limits
+        self.price: Decimal = holdings.price(order.symbol)
         before = holdings.range_of(order.symbol)
-        self.after: Range = before.after(order.signed_quantity)
-        self.is_reducing: bool = before.is_reduced_by(order.signed_quantity)
-
-    @cached_property
-    def price(self) -> Decimal:
-        """The symbol's mark in dollars."""
-        return self.holdings.price(self.order.symbol)
-
-    @cached_property
-    def change(self) -> Totals:
-        """What the order does to the totals."""
-        return self.holdings.change(self.order, self.after, is_reducing=self.is_reducing)
-
-    @cached_property
-    def totals(self) -> Totals:
-        """The totals once the order is let through."""
-        return self.holdings.totals.after(self.change)
-
-    @property
-    def position_value(self) -> Decimal:
-        """The order's position at its largest, in dollars, unsigned."""
-        return self.after.largest * self.price
+        signed = order.signed_quantity
+        self.after: Range = before.after(signed)
+        self.is_reducing: bool = before.is_reduced_by(signed)
+        self.totals: Totals = holdings.totals_after(order, self.after, is_reducing=self.is_reducing)
+        self.position: Decimal = self.after.largest
+        self.position_value: Decimal = self.position * self.price
 
     def over(self, what: str, value: Decimal, limit: Decimal) -> Finding | None:
         """Return a finding when `value` dollars are more than `limit` dollars."""

@@ -10,6 +10,8 @@ from trading_pipeline.core.risk.holdings import UNCLASSIFIED
 from trading_pipeline.core.risk.view import RiskView
 
 ZERO: Final = Decimal(0)
+OWN: Final = ("position_quantity", "position_value", "position_share")
+"""The limits of a position of its own; all others are of the book."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

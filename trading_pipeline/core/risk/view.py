@@ -33,15 +33,15 @@ class Returns:
 class RiskView:
     """What the gate knows: whether trading may happen, the book, its marks and the limits.
 
-    `state_reason` says why trading is not ACTIVE; `marks` are dollars a share by symbol. `book` is
+    `state_reason` says why trading is not ACTIVE, and `is_tripped` whether it was the breaker that
+    said so; `marks` are dollars a share by symbol. `book` is
     what is held; each of `open_orders` may or may not fill, and the worst is assumed. (An open
     order put into `book` by `accounting.book.expect` counts as filled instead.)
 
     What is None was not asked for, and its check lets pass; a mapping that is given and does not
     have the symbol blocks. `suspects` says why a symbol's data is not trusted; `sessions_behind` is
     the age of its mark, `average_volumes` its shares a session; `buying_power` is in dollars;
-    `orders_in_minute`, `orders_in_session` and `turnover` (dollars) are of orders sent before;
-    `trips` are the breaker's sentences.
+    `orders_in_minute`, `orders_in_session` and `turnover` (dollars) are of orders sent before.
     """
 
     state: TradingState
@@ -49,6 +49,7 @@ class RiskView:
     book: Book
     marks: Mapping[str, Decimal]
     limits: RiskLimits
+    is_tripped: bool = False
     open_orders: Sequence[Order] = ()
     assets: Mapping[str, Asset] | None = None
     suspects: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -59,7 +60,6 @@ class RiskView:
     orders_in_session: int = 0
     turnover: Decimal = Decimal(0)
     returns: Returns | None = None
-    trips: tuple[str, ...] = ()
 
     @property
     def nav(self) -> Decimal:

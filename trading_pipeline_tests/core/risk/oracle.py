@@ -54,7 +54,7 @@ def _code(trade: Order, passed: list[Order], now: RiskView) -> str | None:
         then = before + int(trade.signed_quantity)
         shrinks &= before * then >= 0 and abs(then) < abs(before)
     if now.state is TradingState.HALTED or (now.state is TradingState.REDUCING and not shrinks):
-        return "trading_state"
+        return "breaker" if now.is_tripped else "trading_state"
     asset = (now.assets or {}).get(trade.symbol)
     if now.assets is not None and not (asset and asset.tradable):
         return "tradable"
@@ -70,7 +70,6 @@ def _rules(
     trade: Order, passed: list[Order], now: RiskView, book: dict[str, int]
 ) -> Iterator[tuple[str, bool]]:
     limits, symbol = now.limits, trade.symbol
-    yield "breaker", not now.trips
     price = {name: int(mark) for name, mark in now.marks.items()}
     named = {s for s, q in book.items() if q} | {o.symbol for o in now.open_orders} | {symbol}
     yield "known_prices", named <= price.keys()
@@ -240,5 +239,5 @@ def case(random: Random) -> tuple[list[Order], RiskView]:
         turnover=Decimal(random.choice([0, 2_000])),
         orders_in_session=random.randint(0, 1),
         returns=given(Returns(symbols=known, values=own + noise[:, None])),
-        trips=rare(("The breaker tripped.",), ()),
+        is_tripped=random.random() < 0.5,
     )

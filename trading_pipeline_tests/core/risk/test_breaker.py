@@ -53,6 +53,12 @@ def test_a_trip_says_what_the_numbers_are() -> None:
     assert trip.state is TradingState.REDUCING
 
 
+def test_a_loss_over_sessions_in_which_nothing_was_valued_says_since_when() -> None:
+    before, _, after = values(100_000, 100_000, 94_900)
+    (trip,) = step(Breaker(), Vitals(values=[before, after]), RULES).trips
+    assert trip.sentence == "The account lost 5.10% since 2012-01-03: the limit is 5.00%."
+
+
 def test_cash_taken_out_is_no_loss_and_cash_put_in_hides_none() -> None:
     assert daily_loss(values(100_000, 90_000, cash_in=[100_000, 90_000])) == 0
     assert daily_loss(values(100_000, 100_000, cash_in=[100_000, 106_000])) == Decimal("0.06")

@@ -11,7 +11,7 @@ from trading_pipeline.core.execution.order import OrderState
 from trading_pipeline.core.risk.breaker import Breaker, Value, Vitals, step
 from trading_pipeline.core.risk.checks import CHECKS, READS, STATE_CHECKS, page
 from trading_pipeline.core.risk.gate import gate
-from trading_pipeline.core.risk.limits import BreakerRules, RiskLimits
+from trading_pipeline.core.risk.limits import BreakerRules, RiskLimits, TradingState
 from trading_pipeline.core.risk.view import Asset, Returns
 from trading_pipeline_tests.core.risk.portfolios import WIDE, book_of, order, view
 from trading_pipeline_tests.factories import FIRST, sessions_from
@@ -137,11 +137,11 @@ def test_each_rule_of_the_breaker_alone_blocks_an_order(rule: str) -> None:
     assert step(Breaker(), vitals, LOOSE).trips == ()
     trips = step(Breaker(), vitals, strict).trips
     assert [trip.code for trip in trips] == [code]
-    sentences = tuple(trip.sentence for trip in trips)
-    now = view(book_of(100_000, IBM=10), trips=sentences)
+    now = view(book_of(100_000, IBM=10), state=trips[0].state, is_tripped=True)
     judged = gate([order("AAPL", 1), order("IBM", -10)], now)
-    assert [one.code for one in judged] == ["breaker", None]
-    assert judged[0].reason == trips[0].sentence
+    reduces = trips[0].state is TradingState.REDUCING
+    assert [one.code for one in judged] == ["breaker", None if reduces else "breaker"]
+    assert judged[0].reason == f"The breaker made trading {trips[0].state}: the operator said so."
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,10 @@ def test_any_sequence_of_positions_gives_the_mean_of_all_pairs() -> None:
         mean = sum(pairs) / len(pairs) if pairs else 0.0
         assert kept.mean_with(symbol, sign) == pytest.approx(mean, abs=1e-9)
         mine = [rho(then, symbol, other) for other in then if other != symbol] if sign else []
-        assert kept.highest_with(symbol, sign) == pytest.approx(max(mine, default=-1.0))
+        highest = max(mine, default=-1.0)
+        assert kept.highest_above(-2.0, symbol, sign) == pytest.approx(highest)
+        limit = random.uniform(-1, 1)
+        assert (kept.highest_above(limit, symbol, sign) is not None) == (highest > limit)
         kept.hold(symbol, sign)
         held = then
 
@@ -46,9 +49,9 @@ def test_a_symbol_with_a_hole_in_the_look_back_is_not_known(hole: float) -> None
     values = VALUES.copy()
     values[-30, 0] = hole
     kept = Correlations(Returns(symbols=SYMBOLS, values=values), 30, book(B=1))
-    assert kept.highest_with("A", 1) == 1.0
+    assert kept.highest_above(0.9, "A", 1) == 1.0
     shorter = Correlations(Returns(symbols=SYMBOLS, values=values), 29, book(B=1))
-    assert shorter.highest_with("A", 1) < 1.0
+    assert shorter.highest_above(0.9999, "A", 1) is None
 
 
 def test_too_short_a_history_or_one_that_stands_still_is_not_known() -> None:

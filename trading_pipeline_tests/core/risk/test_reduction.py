@@ -141,7 +141,7 @@ def test_several_breaches_at_once_are_all_cured() -> None:
         "max_position_share": ["0.1"],
         "max_sector_exposure": ["0.2"],
     }
-    for _ in range(500):
+    for _ in range(120):
         held = {s: random.randint(-120, 120) for s in PRICES}
         limits = {n: random.choice({**ONE_LIMIT, **own}[n]) for n in random.sample(names, 3)}
         now = account(random.randint(-3_000, 9_000), limits | {"sectors": "A=x,B=x,C=y"}, held)
