@@ -1,14 +1,15 @@
 """The backtest: the trading day replayed, session by session, over the functions that trade.
 
 Decided after the close of session t with what was known then, filled at the open of t+1. `plan`,
-`gate`, `move`, `record`, `replay` and `mark` are those of the live day; only the broker is the pure
-form of the simulated one (`exchange`).
+`gate`, `move`, `record`, `replay`, `mark` and the breaker's `step` are those of the live day; only
+the broker is the pure form of the simulated one (`exchange`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import polars as pl
 
@@ -16,16 +17,11 @@ from trading_pipeline.core.accounting.book import Book, CashEntry, Entry, EntryK
 from trading_pipeline.core.accounting.pnl import Mark, Pnl, mark
 from trading_pipeline.core.backtest import exchange
 from trading_pipeline.core.backtest.costs import Market, financing, liquidity
-from trading_pipeline.core.backtest.market import (
-    MARK_SESSIONS,
-    BySession,
-    Closes,
-    History,
-    markets,
-    prices,
-)
+from trading_pipeline.core.backtest.market import MARK_SESSIONS, Closes, History
 from trading_pipeline.core.backtest.rules import DEFAULT, BacktestRules
+from trading_pipeline.core.backtest.watch import Watch
 from trading_pipeline.core.execution.account import MarketSession
+from trading_pipeline.core.execution.markets import BySession, markets, prices
 from trading_pipeline.core.execution.order import Fill, Order, OrderState, move
 from trading_pipeline.core.market.calendar import (
     FIRST_SESSION,
@@ -34,7 +30,8 @@ from trading_pipeline.core.market.calendar import (
     session_window,
     sessions_between,
 )
-from trading_pipeline.core.portfolio.rebalance import Skip, plan
+from trading_pipeline.core.portfolio.rebalance import Skip, plan, withhold
+from trading_pipeline.core.risk.breaker import Trip
 from trading_pipeline.core.risk.gate import RiskView, gate
 from trading_pipeline.core.risk.limits import TradingState
 from trading_pipeline.errors import MissingDataError, SchemaError
@@ -46,7 +43,7 @@ class Backtest:
 
     `pnls` has one value a session, at its close, the first before any trade. `orders` are in the
     state they ended in, by session and sequence; those of the last session are still PLANNED or
-    BLOCKED. `entries` begin with the opening deposit.
+    BLOCKED. `entries` begin with the opening deposit. `trips` are those of the breaker.
     """
 
     strategy: str
@@ -54,6 +51,7 @@ class Backtest:
     orders: tuple[Order, ...]
     entries: tuple[Entry, ...]
     skips: Mapping[date, tuple[Skip, ...]]
+    trips: tuple[Trip, ...] = ()
 
     @property
     def sessions(self) -> tuple[date, ...]:
@@ -76,7 +74,8 @@ class _Day:
     """A session: what it brings at the open, and what is known before it and at its close.
 
     `before` and `last` are the newest closes of every symbol, `marks` those young enough to value
-    by, and `prices` those of clean bars, to size orders at.
+    by, and `prices` those of clean bars, to size orders at. `suspended` may not be traded; `facts`
+    is what else the gate is told.
     """
 
     market: MarketSession
@@ -85,6 +84,8 @@ class _Day:
     last: Mapping[str, Decimal]
     marks: Mapping[str, Mark]
     prices: Mapping[str, Decimal]
+    suspended: Collection[str]
+    facts: Mapping[str, Any]
 
 
 @dataclass(slots=True)
@@ -95,6 +96,7 @@ class _Replay:
     rules: BacktestRules
     book: Book
     entries: list[Entry]
+    watch: Watch
     waiting: list[Order] = field(default_factory=list[Order])
     orders: list[Order] = field(default_factory=list[Order])
     pnls: list[Pnl] = field(default_factory=list[Pnl])
@@ -135,9 +137,9 @@ class _Replay:
         )
         self.pnls.append(mark(self.book, day.marks, session))
 
-    def decide(self, targets: pl.DataFrame, marks: Mapping[str, Decimal], *, is_last: bool) -> None:
+    def decide(self, targets: pl.DataFrame, day: _Day, *, is_last: bool) -> None:
         """Plan and judge the orders for the next open, and send those that may go."""
-        pnl, rules = self.pnls[-1], self.rules
+        pnl, rules, marks = self.pnls[-1], self.rules, day.prices
         sizing = rules.sizing
         if rules.compound:
             sizing = sizing.model_copy(update={"capital": max(pnl.nav, Decimal(0))})
@@ -149,12 +151,15 @@ class _Replay:
             strategy=self.strategy,
             rules=sizing,
         )
+        planned = withhold(planned, day.suspended)
         view = RiskView(
-            state=TradingState.ACTIVE,
-            state_reason="",
+            state=self.watch.state,
+            state_reason=self.watch.reason,
+            is_tripped=self.watch.state is not TradingState.ACTIVE,
             book=self.book,
             marks=marks,
             limits=rules.limits,
+            **day.facts,
         )
         judged = gate(planned.orders, view)
         self.skips[pnl.session] = tuple(planned.skips)
@@ -170,8 +175,17 @@ class _Replay:
         self.entries += entries
 
 
-def backtest(targets: pl.DataFrame, history: History, rules: BacktestRules = DEFAULT) -> Backtest:
+def backtest(
+    targets: pl.DataFrame,
+    history: History,
+    rules: BacktestRules = DEFAULT,
+    *,
+    opening: Sequence[Entry] = (),
+) -> Backtest:
     """Return what the target weights of one strategy would have come to.
+
+    The account opens with the capital; or with `opening`, all entries up to the first session, its
+    own fills included, as the ledger has them.
 
     The replay goes from the first session with targets to the last session with bars. A session
     without targets decides nothing: positions are held. A symbol without a bar for 10 sessions is
@@ -183,14 +197,16 @@ def backtest(targets: pl.DataFrame, history: History, rules: BacktestRules = DEF
         key[0]: part for key, part in targets.partition_by("session", as_dict=True).items()
     }
     sessions = _sessions(by_session, history.bars)
-    run = _opened(strategy, rules, sessions[0])
+    run = _opened(strategy, rules, opening or [_deposit(rules, sessions[0])])
     for day in _days(history, rules, sessions):
         session = day.market.session
-        run.open(day)
+        if not (opening and session == sessions[0]):
+            run.open(day)
         run.close(day)
+        run.watch.look(run.pnls[-1])
         if session in by_session:
             is_last = session == sessions[-1]
-            run.decide(by_session[session], day.prices, is_last=is_last)
+            run.decide(by_session[session], day, is_last=is_last)
     orders = sorted(run.orders, key=lambda order: (order.session, order.sequence))
     return Backtest(
         strategy=strategy,
@@ -198,6 +214,7 @@ def backtest(targets: pl.DataFrame, history: History, rules: BacktestRules = DEF
         orders=tuple(orders),
         entries=tuple(run.entries),
         skips=run.skips,
+        trips=tuple(run.watch.trips),
     )
 
 
@@ -228,6 +245,8 @@ def _days(history: History, rules: BacktestRules, sessions: Sequence[date]) -> I
             last=dict(valued.last),
             marks=valued.marks(),
             prices={symbol: found.price for symbol, found in sized.marks().items()},
+            suspended=history.suspended.get(session, ()),
+            facts=history.facts(session) if history.facts else {},
         )
 
 
@@ -259,16 +278,20 @@ def _market_size(history: History, rules: BacktestRules) -> tuple[BySession, Mar
     return volumes, known
 
 
-def _opened(strategy: str, rules: BacktestRules, first: date) -> _Replay:
-    """Return an account that opens with the capital, as the simulated broker's does."""
-    deposit = CashEntry(
+def _opened(strategy: str, rules: BacktestRules, entries: Sequence[Entry]) -> _Replay:
+    watch = Watch(rules.limits.breaker, resume_after=rules.resume_after)
+    return _Replay(strategy, rules, replay(Book(), entries), list(entries), watch)
+
+
+def _deposit(rules: BacktestRules, first: date) -> CashEntry:
+    """Return what an account opens with, as the simulated broker's does."""
+    return CashEntry(
         entry_id="sim-deposit",
         kind=EntryKind.DEPOSIT,
         session=min(FIRST_SESSION, first),
         amount=rules.sizing.capital,
         at=session_open(FIRST_SESSION),
     )
-    return _Replay(strategy, rules, replay(Book(), [deposit]), [deposit])
 
 
 def _held(book: Book) -> list[str]:

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trading_pipeline.core.backtest.market import actions_by_session
 from trading_pipeline.core.backtest.rules import DEFAULT, BacktestRules
 from trading_pipeline.core.execution.costs import BASIS_POINTS, CostModel
+from trading_pipeline.core.execution.markets import actions_by_session
 from trading_pipeline.core.market.corporate_actions import require_columns
 from trading_pipeline.errors import SchemaError
 
@@ -148,25 +148,34 @@ def by_shares(weights: Values, panel: Panel, rules: BacktestRules = DEFAULT) -> 
     """
     capital = float(rules.sizing.capital)
     most = float(rules.sizing.max_position_size)
+    fixed = None if rules.compound else _sized(weights, panel.close, capital, most)
+    decides = np.logical_not(np.isnan(weights).all(axis=1))
+    trades, opening = ~np.isnan(panel.open), np.nan_to_num(panel.open)
+    pays = np.asarray(panel.dividend.any(axis=1))
+    splits = np.asarray((panel.split != 1).any(axis=1))
     held, cash = np.zeros(len(panel.symbols)), capital
     wanted: Values | None = None
     navs = np.empty(len(panel.sessions))
     priced = np.nan_to_num(panel.close)
     for at, weight in enumerate(weights):
-        cash += float(panel.dividend[at] @ held)
-        before, held = held, held * panel.split[at]
+        cash += float(panel.dividend[at] @ held) if pays[at] else 0.0
+        before, held = held, held * panel.split[at] if splits[at] else held
         if wanted is not None:
-            change = np.where(np.isnan(panel.open[at]), 0.0, wanted - before)
-            opening = np.nan_to_num(panel.open[at])
-            cash -= float(change @ opening)
-            cash -= _costs(before, change, opening, rules.costs)
-            held += change
+            change = (wanted - before) * trades[at]
+            cash -= float(change @ opening[at]) + _costs(before, change, opening[at], rules.costs)
+            held = held + change
         navs[at] = cash + float(held @ priced[at])
-        size = max(navs[at], 0.0) if rules.compound else capital
-        wanted = None if np.isnan(weight).all() else _sized(weight, panel.close[at], size, most)
-        if wanted is not None:
-            wanted = np.where(np.isnan(wanted), held, wanted)
+        wanted = None
+        if decides[at]:
+            size = max(navs[at], 0.0)
+            table = fixed[at] if fixed is not None else _sized(weight, panel.close[at], size, most)
+            wanted = np.where(np.isnan(table), held, table)
     return navs
+
+
+def on_grid(frame: pl.DataFrame, column: str, panel: Panel) -> Values:
+    """Lay a column of (symbol, session) rows out on the panel; NaN where there is no row."""
+    return _grid(frame, column, sessions=panel.sessions, symbols=panel.symbols)
 
 
 def _sized(weight: Values, close: Values, capital: float, most: float) -> Values:
@@ -176,17 +185,23 @@ def _sized(weight: Values, close: Values, capital: float, most: float) -> Values
 
 def _costs(held: Values, change: Values, opening: Values, costs: CostModel) -> float:
     """Return slippage and commission in dollars; crossing zero is two orders."""
-    slippage = float(abs(change) @ opening) * float(costs.slippage_bps / BASIS_POINTS)
-    crosses = held * (held + change) < 0
-    closing = np.where(crosses, abs(held), abs(change))
-    opens = np.where(crosses, abs(held + change), 0.0)
-    least = _NOTHING * np.maximum(abs(held), abs(held + change))
+    size, after = abs(change), held + change
+    due = float(size @ opening) * float(costs.slippage_bps / BASIS_POINTS)
     rate, minimum = float(costs.commission_per_share), float(costs.minimum_commission)
-    due = sum(
-        float(np.where(shares > least, np.maximum(shares * rate, minimum), 0.0).sum())
-        for shares in (closing, opens)
-    )
-    return slippage + due
+    if not (rate or minimum):
+        return due
+    least = _NOTHING * np.maximum(abs(held), abs(after))
+    due += _commission(size, least, rate, minimum)
+    crosses = np.flatnonzero(held * after < 0)  # few of them
+    few = least[crosses]
+    for part in (abs(held[crosses]), abs(after[crosses])):
+        due += _commission(part, few, rate, minimum)
+    return due - _commission(size[crosses], few, rate, minimum)
+
+
+def _commission(shares: Values, least: Values, rate: float, minimum: float) -> float:
+    """Return the dollars due on orders of so many shares; fewer than `least` are none."""
+    return float(np.maximum(shares * rate, minimum) @ (shares > least))
 
 
 def _grid(

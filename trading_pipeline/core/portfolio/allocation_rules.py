@@ -23,8 +23,8 @@ NEAR: Final = 1e-6
 """How near to a limit counts as at it."""
 
 
-class AllocationRules(BaseModel):
-    """How to weigh, within which limits, and what instead where that cannot be had."""
+class AllocationOptions(BaseModel):
+    """How scores become weights, within which limits, and what instead where that fails."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -32,7 +32,6 @@ class AllocationRules(BaseModel):
     fallbacks: tuple[Method, ...] = Field(
         default=("inverse_volatility",), description="what is tried next, in order, before top_n"
     )
-    names: ConstructionRules = ConstructionRules()
     side_gross: float = Field(default=1.0, gt=0, le=5, description="weight of each side at most")
     max_weight: float = Field(default=1.0, gt=0, le=1, description="weight of a symbol at most")
     max_net: float = Field(default=1.0, ge=0, le=5, description="longs less shorts, unsigned")
@@ -52,16 +51,22 @@ class AllocationRules(BaseModel):
         default=5.0, ge=0, description="cost of trading, basis points (optimal only)"
     )
 
+    @property
+    def order(self) -> tuple[Method, ...]:
+        """The methods in the order they are tried, each once, top_n last."""
+        return tuple(dict.fromkeys((self.method, *self.fallbacks, "top_n")))
+
+
+class AllocationRules(AllocationOptions):
+    """How to weigh, and how many names on each side top_n and inverse_volatility hold."""
+
+    names: ConstructionRules = ConstructionRules()
+
     @model_validator(mode="after")
     def _can_be_met(self) -> Self:
         if self.names.long_only and self.max_net < NEAR:
             raise ValueError("long_only with max_net 0 allows no position at all")
         return self
-
-    @property
-    def order(self) -> tuple[Method, ...]:
-        """The methods in the order they are tried, each once, top_n last."""
-        return tuple(dict.fromkeys((self.method, *self.fallbacks, "top_n")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,11 +2,15 @@
 
 from typing import Final, Self
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from trading_pipeline.core.market.universe import require_room
 from trading_pipeline.errors import SchemaError, TradingError
+
+Values = npt.NDArray[np.float64]
 
 TOLERANCE: Final = 1e-6
 """How far the weights of a side may be from summing to one."""
@@ -77,6 +81,26 @@ def weigh(signals: pl.DataFrame, rules: ConstructionRules) -> pl.DataFrame:
     )
     require_weights(targets, rules)
     return targets
+
+
+def weigh_dense(scores: Values, rules: ConstructionRules) -> Values:
+    """Return `weigh` of scores laid out as (sessions, symbols), symbols in their order; for sweeps.
+
+    NaN is no score. A session with fewer scores than the rules need is a row of NaN: it decides
+    nothing.
+    """
+    order = np.argsort(-scores, axis=1, kind="stable")  # of equals, the first symbol; NaN last
+    known = (~np.isnan(scores)).sum(axis=1)
+    weights = np.zeros(scores.shape)
+    if rules.top_n:
+        np.put_along_axis(weights, order[:, : rules.top_n], 1 / rules.top_n, axis=1)
+    if rules.shorts:
+        last = np.maximum(known[:, None] - 1 - np.arange(rules.shorts), 0)
+        np.put_along_axis(
+            weights, np.take_along_axis(order, last, axis=1), -1 / rules.shorts, axis=1
+        )
+    weights[known < rules.needed] = np.nan
+    return weights
 
 
 def require_weights(targets: pl.DataFrame, rules: ConstructionRules) -> None:

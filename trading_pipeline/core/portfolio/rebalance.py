@@ -3,7 +3,7 @@
 The only place where float weights become Decimal.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import ROUND_DOWN, Decimal
@@ -19,6 +19,11 @@ from trading_pipeline.core.execution.order import Order, Side, client_order_id
 from trading_pipeline.errors import MissingDataError, SchemaError
 
 CENT: Final = Decimal("0.01")
+PART: Final = Decimal("0.000000001")
+"""Brokers count parts of a share to nine decimals."""
+
+LEAST_VALUE: Final = Decimal(1)
+"""Dollars of the smallest order of parts of a share, but to be rid of a position."""
 
 
 class SizingRules(BaseModel):
@@ -32,6 +37,13 @@ class SizingRules(BaseModel):
     max_position_size: Decimal = Field(
         default=Decimal(20_000), gt=0, description="dollars a position gets at most"
     )
+    fractional: bool = Field(
+        default=False, description="longs in parts of a share, to nine decimals; shorts stay whole"
+    )
+
+    def quantum(self, shares: Decimal | float) -> Decimal:
+        """Return the least part of a share that a position of so many shares is traded in."""
+        return PART if self.fractional and shares > 0 else Decimal(1)
 
 
 class SkipReason(StrEnum):
@@ -41,6 +53,7 @@ class SkipReason(StrEnum):
     LESS_THAN_ONE_SHARE = "qty_less_than_one_share"
     PRICE_UNAVAILABLE = "price_unavailable"
     ON_TARGET = "on_target"
+    SUSPENDED = "suspended"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +81,7 @@ class _Wish:
     price: Decimal | None
     held: Decimal
     wanted: Decimal
+    quantum: Decimal
 
     @property
     def legs(self) -> tuple[Decimal, ...]:
@@ -78,8 +92,10 @@ class _Wish:
             return -self.held, self.wanted
         change = self.wanted - self.held
         if self.wanted:
-            # a fraction of a share is traded only to be rid of it
-            change = change.to_integral_value(ROUND_DOWN)
+            # what is less than the quantum is traded only to be rid of it
+            change = (change / self.quantum).to_integral_value(ROUND_DOWN) * self.quantum
+            if self.quantum < 1 and abs(change) * self.price < LEAST_VALUE:
+                return ()
         return (change,) if change else ()
 
     @property
@@ -105,13 +121,13 @@ def plan(
 ) -> Plan:
     """Return the orders that lead from the book to the targets of `session`, sells before buys.
 
-    A target is min(|weight|·capital, max_position_size) dollars, in whole shares at the mark,
-    rounded toward zero. Positions that are no target are closed. Crossing zero is two orders: leg 1
-    closes, leg 2 opens. On each side, orders that shrink a position go first, then by symbol; the
-    order of the rows of `targets` never matters. Orders still open at the broker belong into `book`
-    (see `accounting.book.expect`). Targets of another session or strategy, a weight that is not
-    finite or a symbol twice raise SchemaError; no targets at all raise MissingDataError, because an
-    empty table must not close every position.
+    A target is min(|weight|·capital, max_position_size) dollars at the mark, in whole shares or,
+    where the rules say so, parts of a share, rounded toward zero. Positions that are no target are
+    closed. Crossing zero is two orders: leg 1 closes, leg 2 opens. On each side, orders that shrink
+    a position go first, then by symbol; the order of the rows of `targets` never matters. Orders
+    still open at the broker belong into `book` (see `accounting.book.expect`). Targets of another
+    session or strategy, a weight that is not finite or a symbol twice raise SchemaError; no targets
+    at all raise MissingDataError, because an empty table must not close every position.
     """
     weights = _weights(targets, session=session, strategy=strategy)
     held = {p.symbol for p in book.positions.values() if p.quantity}
@@ -126,9 +142,27 @@ def plan(
     ]
     orders.sort(key=lambda row: row[:2])
     return Plan(
-        orders=[replace(row[2], sequence=place) for place, row in enumerate(orders, start=1)],
+        orders=_numbered([row[2] for row in orders]),
         skips=[Skip(symbol=wish.symbol, reason=wish.skip) for wish in wishes if wish.skip],
     )
+
+
+def withhold(planned: Plan, suspended: Collection[str]) -> Plan:
+    """Return the plan without orders of suspended symbols, which are skips of it instead.
+
+    What they are worth is not known until their bar is confirmed, so that neither a purchase nor a
+    sale is right; a position in them stays as it is.
+    """
+    orders = [order for order in planned.orders if order.symbol not in suspended]
+    reasons = {skip.symbol: skip.reason for skip in planned.skips}
+    named = reasons.keys() | {order.symbol for order in planned.orders}
+    reasons |= dict.fromkeys(named.intersection(suspended), SkipReason.SUSPENDED)
+    skips = [Skip(symbol=symbol, reason=reasons[symbol]) for symbol in sorted(reasons)]
+    return Plan(orders=_numbered(orders), skips=skips)
+
+
+def _numbered(orders: list[Order]) -> list[Order]:
+    return [replace(order, sequence=place) for place, order in enumerate(orders, start=1)]
 
 
 def _weights(targets: pl.DataFrame, *, session: date, strategy: str) -> dict[str, float]:
@@ -163,15 +197,17 @@ def _wish(
         price=price,
         held=book.quantity(symbol),
         wanted=_shares(weight, price, rules) if price else Decimal(0),
+        quantum=rules.quantum(weight),
     )
 
 
 def _shares(weight: float, price: Decimal, rules: SizingRules) -> Decimal:
-    """Return whole signed shares, rounded toward zero."""
+    """Return signed shares, whole ones or parts as the rules have it, rounded toward zero."""
     exact = Decimal(repr(weight))
     dollars = min(abs(exact) * rules.capital, rules.max_position_size)
     # to the cent first: 1/3 of 30 000 as a float is a hair less than 10 000
-    return (dollars.quantize(CENT) // price).copy_sign(exact)
+    quantum = rules.quantum(exact)
+    return (dollars.quantize(CENT) // (price * quantum) * quantum).copy_sign(exact)
 
 
 def _orders(wish: _Wish, *, session: date, strategy: str) -> Iterator[tuple[bool, Order]]:

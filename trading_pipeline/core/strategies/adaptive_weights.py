@@ -26,6 +26,9 @@ class AdaptiveRules(BaseModel):
 
 DEFAULT: Final = AdaptiveRules()
 
+SETTLING: Final = 60
+"""Sessions after which what the weights began with counts for less than 0.8^60."""
+
 
 def adapted(
     returns: pl.DataFrame, members: Sequence[str], rules: AdaptiveRules = DEFAULT
@@ -52,6 +55,45 @@ def adapted(
         rows += [(session, name, float(w)) for name, w in zip(names, weights, strict=True)]
     schema = {"session": pl.Date, "strategy": pl.String, "weight": pl.Float64}
     return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def earned(votes: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
+    """Return session, strategy, return: what each strategy's scores earned in the session after.
+
+    `votes` are strategy, symbol, session, score; `bars` adjusted. A strategy is taken to hold its
+    scores, scaled to a gross weight of 1, from the close to the close of the next session of the
+    bars; a symbol without a bar in it earns nothing.
+    """
+    days = bars["session"].unique().sort()
+    after = pl.DataFrame({"session": days, "next": days.shift(-1)}).drop_nulls()
+    moved = (pl.col("close") / pl.col("close").shift() - 1).over("symbol")
+    moves = bars.sort("symbol", "session").select("symbol", next="session", moved=moved)
+    gross = pl.col("score").abs().sum().over("strategy", "session")
+    weight = pl.when(gross > 0).then(pl.col("score") / gross).otherwise(0.0)
+    return (
+        votes.with_columns(weight=weight)
+        .join(after, on="session", how="inner", maintain_order="left")
+        .join(moves, on=["symbol", "next"], how="left", maintain_order="left")
+        .sort("next", "strategy", "symbol")
+        .group_by("next", "strategy", maintain_order=True)
+        .agg((pl.col("weight") * pl.col("moved").fill_null(0.0)).sum().alias("return"))
+        .select("strategy", "return", session="next")
+    )
+
+
+def weights_at(
+    votes: pl.DataFrame, bars: pl.DataFrame, members: Sequence[str], rules: AdaptiveRules
+) -> pl.DataFrame:
+    """Return session, strategy, weight for every session of the votes; equal before any return."""
+    found = adapted(earned(votes, bars), members, rules)
+    grid = (
+        votes.select("session")
+        .unique()
+        .join(pl.DataFrame({"strategy": sorted(members)}), how="cross")
+    )
+    return grid.join(found, on=["session", "strategy"], how="left").with_columns(
+        pl.col("weight").fill_null(1 / len(members))
+    )
 
 
 def _aim(

@@ -2,8 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import polars as pl
+from pydantic import BaseModel
 
 from trading_pipeline.core.market.corporate_actions import require_columns
 from trading_pipeline.errors import MissingDataError
@@ -28,16 +31,22 @@ class Strategy:
     """A score function, and what it has to be given.
 
     `look_back` is how many sessions of bars the score of one session reads, its own included; 0
-    when it reads none. Where `needs_predictions` is false the predictions may be empty. `unit` is
-    the absolute score at which the strategy is as sure as it can be. `featurize` makes the features
-    for a model of its own, where it has any.
+    when it reads none. Where `needs_predictions` or `needs_features` is false, those may be empty.
+    `unit` is the absolute score at which the strategy is as sure as it can be. `featurize` makes
+    the features for a model of its own from bars of `feature_look_back` sessions, where it has any.
+    `members` are the strategies that it combines, if it does. Predictions of `prediction_look_back`
+    sessions are given, its own included, as far as there are any.
     """
 
     score: Score
     look_back: int = 0
     needs_predictions: bool = True
+    needs_features: bool = False
     unit: float = 1.0
     featurize: Featurize | None = None
+    feature_look_back: int = 0
+    members: tuple[str, ...] = ()
+    prediction_look_back: int = 1
 
     def __call__(
         self,
@@ -47,6 +56,26 @@ class Strategy:
     ) -> pl.DataFrame:
         """Return the scores; bars that span more sessions than one give scores of all of them."""
         return self.score(features, predictions, bars)
+
+
+def rule_based(
+    score: Callable[..., pl.DataFrame],
+    featurize: Callable[..., pl.DataFrame],
+    rules: BaseModel,
+    *,
+    look_back: int,
+    unit: float = 1.0,
+) -> Strategy:
+    """Return the strategy that scores bars by its rules and asks no model."""
+    given: dict[str, Any] = {"rules": rules}
+    return Strategy(
+        score=partial(score, **given),
+        look_back=look_back,
+        needs_predictions=False,
+        unit=unit,
+        featurize=partial(featurize, **given),
+        feature_look_back=look_back,
+    )
 
 
 def require_bars(bars: pl.DataFrame | None, strategy: str) -> pl.DataFrame:

@@ -1,5 +1,6 @@
 """The baseline strategy: believe the model, in units that compare across sessions."""
 
+from dataclasses import replace
 from typing import Final
 
 import polars as pl
@@ -30,3 +31,8 @@ def score(
 def strategy() -> Strategy:
     """Return the strategy; two deviations are as sure as it gets."""
     return Strategy(score=score, unit=2 * SCALE)
+
+
+def learned(base: Strategy) -> Strategy:
+    """Return the strategy that believes a model of the features of `base`, instead of its rules."""
+    return replace(strategy(), featurize=base.featurize, feature_look_back=base.feature_look_back)

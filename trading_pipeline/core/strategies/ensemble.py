@@ -14,7 +14,12 @@ from typing import Final, Literal, Self
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from trading_pipeline.core.strategies.base import Strategy, opinions
+from trading_pipeline.core.strategies.adaptive_weights import (
+    SETTLING,
+    AdaptiveRules,
+    weights_at,
+)
+from trading_pipeline.core.strategies.base import Strategy, opinions, require_bars
 from trading_pipeline.errors import SchemaError
 
 Method = Literal[
@@ -59,6 +64,10 @@ class EnsembleRules(BaseModel):
     min_agreement: float = Field(
         default=0.0, ge=0, le=1, description="share of the opinions that must agree"
     )
+    adapts: bool = Field(
+        default=False, description="weights follow what each member lately earned, out of sample"
+    )
+    adaptive: AdaptiveRules = AdaptiveRules()
 
     @model_validator(mode="after")
     def _weigh_the_members(self) -> Self:
@@ -134,24 +143,49 @@ def score(
 ) -> pl.DataFrame:
     """Return the combined score of every symbol that enough members have an opinion of.
 
-    Columns: symbol, session, score from −1 to 1, sorted by session and symbol.
+    Each member is given the predictions under its own name. Columns: symbol, session, score from −1
+    to 1, sorted by session and symbol.
     """
     votes = pl.concat(
-        opinions(members[name](features, predictions, bars), members[name].unit).select(
-            pl.lit(name).alias("strategy"), pl.all()
-        )
+        _votes(name, members[name], _own(predictions, name, members[name]), features, bars=bars)
         for name in rules.members
     )
-    return combine(votes, rules).drop_nulls("score").select(*_KEY, "score")
+    weights = None
+    if rules.adapts:
+        read = require_bars(bars, "an ensemble that adapts")
+        weights = weights_at(votes, read, rules.members, rules.adaptive)
+    return combine(votes, rules, weights).drop_nulls("score").select(*_KEY, "score")
 
 
 def strategy(members: Mapping[str, Strategy], rules: EnsembleRules) -> Strategy:
     """Return the strategy that combines these; it has to be given what any of them has to."""
+    past = rules.adaptive.sessions + SETTLING if rules.adapts else 0
     return Strategy(
         score=partial(score, members=members, rules=rules),
-        look_back=max(members[name].look_back for name in rules.members),
+        look_back=max(members[name].look_back for name in rules.members) + past,
+        prediction_look_back=1 + past,
         needs_predictions=any(members[name].needs_predictions for name in rules.members),
+        needs_features=any(members[name].needs_features for name in rules.members),
+        members=rules.members,
     )
+
+
+def _votes(
+    name: str,
+    member: Strategy,
+    predictions: pl.DataFrame,
+    features: pl.DataFrame,
+    *,
+    bars: pl.DataFrame | None,
+) -> pl.DataFrame:
+    said = opinions(member(features, predictions, bars), member.unit)
+    return said.select(pl.lit(name).alias("strategy"), pl.all())
+
+
+def _own(predictions: pl.DataFrame, name: str, member: Strategy) -> pl.DataFrame:
+    if not member.needs_predictions:
+        return predictions
+    return predictions.filter(pl.col("strategy") == name)
 
 
 def _weighted_average(rules: EnsembleRules) -> pl.Expr:

@@ -35,6 +35,15 @@ class Lanes:
         values = pl.DataFrame(found, schema=dict.fromkeys(found, pl.Float64), nan_to_null=True)
         return pl.concat((self.keys, values), how="horizontal").sort("session", "symbol")
 
+    def features(self, columns: Mapping[str, Values], version: str) -> pl.DataFrame:
+        """Return the columns as features of a model: Float32, null where not known yet."""
+        return self.frame(columns).select(
+            "symbol",
+            "session",
+            pl.lit(version).alias("feature_version"),
+            pl.col(*columns).cast(pl.Float32),
+        )
+
     def scores(self, score: Values) -> pl.DataFrame:
         """Return symbol, session, score of every bar that has one."""
         return self.frame({"score": score}).drop_nulls()

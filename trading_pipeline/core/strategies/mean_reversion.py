@@ -5,7 +5,6 @@ below −2 each say buy; above 70, 1, 80 and 2, sell. The confidence is the net 
 A position lasts until the z-score comes back to 0, or until one of its exits.
 """
 
-from functools import partial
 from typing import Final, Self
 
 import numpy as np
@@ -13,7 +12,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from trading_pipeline.core.strategies import indicators
-from trading_pipeline.core.strategies.base import Strategy, require_bars
+from trading_pipeline.core.strategies.base import Strategy, require_bars, rule_based
 from trading_pipeline.core.strategies.holding import Exits, hold
 from trading_pipeline.core.strategies.indicators import Values
 from trading_pipeline.core.strategies.lanes import Lanes, lay
@@ -86,22 +85,12 @@ def featurize(bars: pl.DataFrame, rules: MeanReversionRules = DEFAULT) -> pl.Dat
         "STOCHASTIC_D": fast.d,
         "ZSCORE": indicators.zscore(lanes.close, rules.zscore_sessions),
     }
-    return lanes.frame(columns).select(
-        "symbol",
-        "session",
-        pl.lit(VERSION).alias("feature_version"),
-        pl.col(*columns).cast(pl.Float32),
-    )
+    return lanes.features(columns, VERSION)
 
 
 def strategy(rules: MeanReversionRules = DEFAULT) -> Strategy:
     """Return the strategy with these rules."""
-    return Strategy(
-        score=partial(score, rules=rules),
-        look_back=LOOK_BACK,
-        needs_predictions=False,
-        featurize=partial(featurize, rules=rules),
-    )
+    return rule_based(score, featurize, rules, look_back=LOOK_BACK)
 
 
 def _votes(lanes: Lanes, rules: MeanReversionRules) -> Values:

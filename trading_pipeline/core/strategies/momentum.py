@@ -6,7 +6,6 @@ against its own mean. The first four must agree; the confidence is the share of 
 position lasts until the means cross back, or until one of its exits.
 """
 
-from functools import partial
 from typing import Final, NamedTuple, Self
 
 import numpy as np
@@ -14,7 +13,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from trading_pipeline.core.strategies import indicators
-from trading_pipeline.core.strategies.base import Strategy, require_bars
+from trading_pipeline.core.strategies.base import Strategy, require_bars, rule_based
 from trading_pipeline.core.strategies.holding import Exits, hold
 from trading_pipeline.core.strategies.indicators import Values
 from trading_pipeline.core.strategies.lanes import Lanes, lay
@@ -106,22 +105,12 @@ def featurize(bars: pl.DataFrame, rules: MomentumRules = DEFAULT) -> pl.DataFram
         "MINUS_DI": trend.direction.minus,
         "VOLUME_GAP": trend.volume_gap,
     }
-    return lanes.frame(columns).select(
-        "symbol",
-        "session",
-        pl.lit(VERSION).alias("feature_version"),
-        pl.col(*columns).cast(pl.Float32),
-    )
+    return lanes.features(columns, VERSION)
 
 
 def strategy(rules: MomentumRules = DEFAULT) -> Strategy:
     """Return the strategy with these rules."""
-    return Strategy(
-        score=partial(score, rules=rules),
-        look_back=LOOK_BACK,
-        needs_predictions=False,
-        featurize=partial(featurize, rules=rules),
-    )
+    return rule_based(score, featurize, rules, look_back=LOOK_BACK)
 
 
 def _trend(lanes: Lanes, rules: MomentumRules) -> Trend:

@@ -3,7 +3,6 @@
 Source: Jegadeesh and Titman, Returns to Buying Winners and Selling Losers, 1993 ("12-1").
 """
 
-from functools import partial
 from typing import Final, Self
 
 import numpy as np
@@ -11,10 +10,12 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from trading_pipeline.core.features.normalize import zscore
-from trading_pipeline.core.strategies.base import Strategy, require_bars
+from trading_pipeline.core.strategies.base import Strategy, require_bars, rule_based
+from trading_pipeline.core.strategies.indicators import Values
 from trading_pipeline.core.strategies.lanes import lay
 
 NAME: Final = "relative_momentum"
+VERSION: Final = "relative-momentum-1"
 SURE: Final = 2.0
 """Two deviations above all others is as sure as the strategy gets."""
 
@@ -50,20 +51,36 @@ def score(
     session and symbol.
     """
     lanes = lay(require_bars(bars, NAME))
-    past = np.full_like(lanes.close, np.nan)
-    close, count = lanes.close, len(lanes.close)
-    if count > rules.since:
-        ended = close[rules.since - rules.until : count - rules.until]
-        past[rules.since :] = ended / close[: count - rules.since] - 1
+    past = _past(lanes.close, rules.since, rules.until)
     # a bar beyond a symbol's last one has no row, whatever the shifted closes say of it
     return lanes.scores(past).select("symbol", "session", zscore("score"))
 
 
+def featurize(bars: pl.DataFrame, rules: RelativeMomentumRules = DEFAULT) -> pl.DataFrame:
+    """Return past returns as features of a model: Float32, null where not known yet.
+
+    PAST is what the score compares, HALF its later half, RECENT what the score leaves out, and
+    WHOLE both together.
+    """
+    lanes = lay(require_bars(bars, NAME))
+    half = (rules.since + rules.until + 1) // 2
+    columns = {
+        "PAST": _past(lanes.close, rules.since, rules.until),
+        "HALF": _past(lanes.close, half, rules.until),
+        "RECENT": _past(lanes.close, max(rules.until, 1), 0),
+        "WHOLE": _past(lanes.close, rules.since, 0),
+    }
+    return lanes.features(columns, VERSION)
+
+
 def strategy(rules: RelativeMomentumRules = DEFAULT) -> Strategy:
     """Return the strategy with these rules."""
-    return Strategy(
-        score=partial(score, rules=rules),
-        look_back=rules.since + 1,
-        needs_predictions=False,
-        unit=SURE,
-    )
+    return rule_based(score, featurize, rules, look_back=rules.since + 1, unit=SURE)
+
+
+def _past(close: Values, since: int, until: int) -> Values:
+    """Return close[t − until] / close[t − since] − 1, NaN in the first `since` rows."""
+    past, count = np.full_like(close, np.nan), len(close)
+    if count > since:
+        past[since:] = close[since - until : count - until] / close[: count - since] - 1
+    return past

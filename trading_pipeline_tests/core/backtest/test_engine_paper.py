@@ -19,6 +19,7 @@ from trading_pipeline.core.portfolio.rebalance import SizingRules
 from trading_pipeline.flows.day import vendor_closes
 from trading_pipeline.flows.mark import value
 from trading_pipeline.flows.order_updates import settle
+from trading_pipeline.flows.risk_monitor import Prices, watch
 from trading_pipeline.flows.trade import Mandate, trade
 from trading_pipeline_tests.core.backtest.worlds import days_of, random_weights, targets, world
 from trading_pipeline_tests.factories import FrameVendor
@@ -45,6 +46,10 @@ class PaperDays:
             now = session_open(next_session(session)) - timedelta(hours=1)
             settle(self.ledger, self.broker, self.vendor, through=session, now=now)
             marks = vendor_closes(self.vendor, symbols, session)
+            closed = Prices(marks=marks, session=session)
+            watch(
+                self.ledger, self.broker, rules=RULES.limits.breaker, now=now, prices=closed,
+            )  # fmt: skip
             asked = wanted.filter(session=session)
             if not asked.is_empty():
                 mandate = Mandate(

@@ -11,7 +11,7 @@ from trading_pipeline.core.backtest.market import History
 from trading_pipeline.core.backtest.rules import BacktestRules
 from trading_pipeline.core.execution.costs import CostModel
 from trading_pipeline.core.portfolio.rebalance import SizingRules
-from trading_pipeline.core.risk.limits import RiskLimits
+from trading_pipeline.core.risk.limits import BreakerRules, RiskLimits
 from trading_pipeline_tests.factories import (
     BARS,
     actions_of,
@@ -35,7 +35,8 @@ def _widest() -> RiskLimits:
         if described.annotation in {Decimal, int}:
             most = [rule.le for rule in described.metadata if hasattr(rule, "le")]
             found[name] = described.annotation(most[0] if most else 10**18)
-    return RiskLimits(**found)
+    breaker = BreakerRules(max_daily_loss=Decimal(1), max_drawdown=Decimal(1))
+    return RiskLimits(**found, breaker=breaker)
 
 
 NO_LIMITS = _widest()

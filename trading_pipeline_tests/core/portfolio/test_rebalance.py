@@ -14,7 +14,14 @@ from pydantic import ValidationError
 
 from trading_pipeline.core.accounting.book import Book, Position, expect, post
 from trading_pipeline.core.execution.order import Fill, Order, Side
-from trading_pipeline.core.portfolio.rebalance import Plan, SizingRules, Skip, SkipReason, plan
+from trading_pipeline.core.portfolio.rebalance import (
+    Plan,
+    SizingRules,
+    Skip,
+    SkipReason,
+    plan,
+    withhold,
+)
 from trading_pipeline.errors import MissingDataError, SchemaError
 
 SESSION = date(2013, 1, 2)
@@ -137,7 +144,24 @@ def test_every_symbol_without_an_order_has_its_reason() -> None:
         "qty_less_than_one_share",
         "price_unavailable",
         "on_target",
+        "suspended",
     }
+
+
+def test_suspended_symbols_are_neither_bought_nor_sold() -> None:
+    wanted = targets(A=0.1, B=0.1, C=-0.1, D=0.1)
+    marks = prices(**dict.fromkeys("ABCDE", "100"))
+    result = planned(wanted, holding(B=100, C=7, E=5), marks)
+    held_back = withhold(result, {"A", "C", "E", "ELSE"})
+    assert trades(held_back.orders) == [("buy", "D", 100)]
+    assert [order.sequence for order in held_back.orders] == [1]
+    assert {skip.symbol: skip.reason.value for skip in held_back.skips} == {
+        "A": "suspended",
+        "B": "on_target",
+        "C": "suspended",
+        "E": "suspended",
+    }
+    assert withhold(result, ()) == result
 
 
 @pytest.mark.parametrize("price", ["0", "-1", "NaN", "Infinity"])
@@ -284,3 +308,33 @@ def test_orders_open_at_the_broker_are_counted_through_the_expected_book() -> No
     part = replace(open_order, filled_quantity=Decimal(40))
     book = expect(holding(AAPL=40), part, marks["AAPL"])
     assert planned(targets(AAPL=0.1), book, marks).orders == []
+
+
+PARTS = SizingRules(fractional=True)
+
+
+def parts_of(weights: dict[str, float], book: Book) -> list[tuple[str, Side, str]]:
+    """Symbol, side and quantity of the plan at 70 dollars a share, in parts of a share."""
+    marks = dict.fromkeys(["A", "B"], Decimal(70))
+    made = plan(targets(**weights), book, marks, session=SESSION, strategy=NAME, rules=PARTS)
+    return [(order.symbol, order.side, f"{order.quantity.normalize():f}") for order in made.orders]
+
+
+def test_longs_are_bought_in_parts_of_a_share_and_shorts_stay_whole() -> None:
+    assert parts_of({"A": 0.001, "B": -0.001}, Book()) == [
+        ("B", Side.SELL, "1"),
+        ("A", Side.BUY, "1.428571428"),
+    ]
+
+
+def test_a_change_of_less_than_a_dollar_is_no_order() -> None:
+    assert parts_of({"A": 0.001}, holding(A="1.42")) == []
+    assert parts_of({"A": 0.001}, holding(A="1.41")) == [("A", Side.BUY, "0.018571428")]
+
+
+def test_the_last_part_of_a_share_is_sold_whatever_it_is_worth() -> None:
+    assert parts_of({"A": 0.0}, holding(A="0.000000001")) == [("A", Side.SELL, "0.000000001")]
+    assert parts_of({"A": -0.001}, holding(A="0.5")) == [
+        ("A", Side.SELL, "0.5"),
+        ("A", Side.SELL, "1"),
+    ]

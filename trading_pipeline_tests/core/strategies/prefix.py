@@ -15,7 +15,7 @@ def predictions_for(bars: pl.DataFrame, seed: int = 3) -> pl.DataFrame:
     return bars.select(
         "symbol",
         "session",
-        strategy=pl.lit("any"),
+        strategy=pl.lit("alpha_baseline"),
         prediction=pl.Series(values),
         model_version=pl.lit("1"),
     )
