@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
@@ -17,10 +18,12 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.text import Text
 
-from trading_pipeline.adapters.catalog import Answer, Catalog, LedgerTables, Limits
+from trading_pipeline.adapters.catalog import LAKE_TABLES, Answer, Catalog, LedgerTables, Limits
+from trading_pipeline.adapters.lake import mirror
 from trading_pipeline.adapters.ledger.engine import normalized
 from trading_pipeline.adapters.ledger.tables import metadata
 from trading_pipeline.cli.page import Page, columns
+from trading_pipeline.cli.replay import aware
 from trading_pipeline.errors import SettingsError
 from trading_pipeline.settings import Settings
 
@@ -39,6 +42,7 @@ def sql(  # noqa: PLR0913 - a flag each
     output: Path | None = None,
     limit: int | None = None,
     timeout: float = 60.0,
+    as_known_at: datetime | None = None,
     tables: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Answer one SELECT over the tables of the lake and of the ledger; nothing can be changed.
@@ -55,6 +59,8 @@ def sql(  # noqa: PLR0913 - a flag each
         limit: Rows at most. A table is cut there (1,000 unless told) and says so; the other formats
             are written whole or not at all.
         timeout: Seconds the query may take.
+        as_known_at: Read the deliveries known at this time (UTC when it has no zone): raw_bars,
+            corporate_actions and bar_verdicts; `trading-pipeline replay` makes the rest of them.
         tables: List the tables and their columns.
     """
     settings = Settings.load()
@@ -64,19 +70,30 @@ def sql(  # noqa: PLR0913 - a flag each
     if output is not None:
         _require_outside(output, settings.data_dir)
     rows = limit if limit is not None else TABLE_ROWS if wanted == "table" else FILE_ROWS
-    with open_catalog(settings, limits=Limits(seconds=timeout, rows=rows)) as catalog:
+    costs = Limits(seconds=timeout, rows=rows)
+    with open_catalog(settings, limits=costs, as_known_at=aware(as_known_at)) as catalog:
         answer = _tables(catalog) if statement is None else catalog.run(statement, param or ())
     _write(answer, wanted, output)
     return 0
 
 
-def open_catalog(settings: Settings, *, limits: Limits | None = None) -> Catalog:
-    """The catalog of the lake in the data folder and of the ledger of the settings."""
+def open_catalog(
+    settings: Settings, *, limits: Limits | None = None, as_known_at: datetime | None = None
+) -> Catalog:
+    """The catalog of the lake and of the ledger of the settings.
+
+    Of a lake in a bucket the catalog reads a copy in the data folder, brought up to date first.
+    """
+    place = settings.lake_location
+    if not isinstance(place, Path):
+        place = mirror(place, settings.data_dir / "mirror", LAKE_TABLES)
     return Catalog(
-        settings.data_dir / "lake",
+        place,
         ledger=LedgerTables(normalized(settings.ledger_location), metadata),
         convention=settings.adjustment,
         limits=limits,
+        as_known_at=as_known_at,
+        ticks=settings.data_dir / "ticks",
     )
 
 

@@ -1,10 +1,14 @@
 """Assets of market data: raw bars, corporate actions, and what passed the quality gate."""
 
+from collections.abc import Sequence
+from datetime import date
+
 import dagster as dg
 import polars as pl
 
 from trading_pipeline.adapters.lake import Lake
-from trading_pipeline.defs.metadata import check_results, described, table
+from trading_pipeline.core.market.watch import BLOCKING, WATCHES
+from trading_pipeline.defs.metadata import check_results, described, numbers_of, table
 from trading_pipeline.defs.partitions import BACKFILL, SESSIONS, sessions_of
 from trading_pipeline.flows.clean import GateRules, clean
 from trading_pipeline.flows.ingest import Ingested, ingest_actions, ingest_bars
@@ -31,9 +35,11 @@ def raw_bars(
 ) -> dg.MaterializeResult:
     """Ingest the bars of the run's sessions, and of the history that is not held yet."""
     asked, symbols = sessions_of(context), settings.symbols
-    history = settings.raw_history
-    sessions = with_history(lake, "raw_bars", asked, history=history, symbols=symbols)
-    return _ingested(ingest_bars(lake, vendor, symbols=symbols, sessions=sessions, now=utc_now()))
+    sessions = _with_history(lake, "raw_bars", asked, settings)
+    done = ingest_bars(lake, vendor, symbols=symbols, sessions=sessions, now=utc_now())
+    unreadable: Sequence[str] = getattr(vendor, "unreadable", ())
+    told = {"unreadable_lines": len(unreadable), "unreadable": "\n".join(unreadable[:20]) or "none"}
+    return _ingested(done, **told)
 
 
 @dg.asset(
@@ -41,7 +47,8 @@ def raw_bars(
     partitions_def=SESSIONS,
     backfill_policy=BACKFILL,
     kinds={"polars", "parquet"},
-    description="Splits and cash dividends by the first session they matter in.",
+    description="Splits, dividends, spin-offs, symbol changes and delistings by the first session "
+    "they matter in.",
 )
 def corporate_actions(
     context: dg.AssetExecutionContext,
@@ -51,8 +58,7 @@ def corporate_actions(
 ) -> dg.MaterializeResult:
     """Ingest the corporate actions of the run's sessions and of the missing history."""
     asked, symbols = sessions_of(context), settings.symbols
-    history = settings.raw_history
-    sessions = with_history(lake, "corporate_actions", asked, history=history, symbols=symbols)
+    sessions = _with_history(lake, "corporate_actions", asked, settings)
     return _ingested(
         ingest_actions(lake, vendor, symbols=symbols, sessions=sessions, now=utc_now())
     )
@@ -85,6 +91,15 @@ def corporate_actions(
             "quarantine": "Few enough bars were set aside.",
             "freshness": "Each symbol's newest bar is of the session.",
         }.items()
+    ]
+    + [
+        dg.AssetCheckSpec(
+            name,
+            asset="clean_bars",
+            blocking=name in BLOCKING,
+            description=f"{sentence} {'Blocks the day.' if name in BLOCKING else 'A warning.'}",
+        )
+        for name, sentence in WATCHES.items()
     ],
     partitions_def=SESSIONS,
     backfill_policy=BACKFILL,
@@ -96,32 +111,58 @@ def quality_gate(
 ):
     """Judge the bars of the run's sessions, and of the history that is not judged yet."""
     asked, symbols = sessions_of(context), settings.symbols
-    history = settings.bar_history
     done = clean(
         lake,
         symbols=symbols,
-        sessions=with_history(lake, "clean_bars", asked, history=history, symbols=symbols),
+        sessions=with_history(
+            lake,
+            "clean_bars",
+            asked,
+            history=settings.bar_history,
+            symbols=symbols,
+            again=settings.restatement_sessions,
+        ),
         rules=GateRules(
             quality=settings.quality,
             freshness=settings.freshness,
             convention=settings.adjustment,
+            watch=settings.watch,
         ),
     )
     outcomes = {session: done.outcomes[session] for session in asked}
     odd = done.action_checks.filter(pl.col("verdict").is_in(["contradicted", "late"]))
     yield dg.MaterializeResult(
         "clean_bars",
-        metadata=described(done.clean, actions_not_applied=odd.height, odd_actions=table(odd)),
+        metadata=described(
+            done.clean,
+            **numbers_of(outcomes[asked[-1]]),
+            actions_not_applied=odd.height,
+            odd_actions=table(odd),
+        ),
     )
     yield dg.MaterializeResult("quarantined_bars", metadata=described(done.quarantined))
     yield from check_results("clean_bars", outcomes)
 
 
-def _ingested(done: Ingested) -> dg.MaterializeResult:
+def _with_history(lake: Lake, table: str, asked: list[date], settings: Settings) -> list[date]:
+    """The run's sessions, those before them that may have been restated, and what is not held."""
+    return with_history(
+        lake,
+        table,
+        asked,
+        history=settings.raw_history,
+        symbols=settings.symbols,
+        again=settings.restatement_sessions,
+    )
+
+
+def _ingested(done: Ingested, **more: str | int) -> dg.MaterializeResult:
     return dg.MaterializeResult(
         metadata={
             **described(done.rows, sessions=done.sessions),
             "restated_cells": done.restated.height,
+            "repeated_rows": done.repeated,
             "restated": table(done.restated.head(20)),
+            **more,
         }
     )

@@ -2,20 +2,21 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 import polars as pl
 
 from trading_pipeline.adapters.lake import Lake
 from trading_pipeline.core.market.announcements import compare, credible
-from trading_pipeline.core.market.calendar import session_window, sessions_between
+from trading_pipeline.core.market.calendar import session_window
 from trading_pipeline.core.market.checks import CheckOutcome, listed
 from trading_pipeline.core.market.corporate_actions import Convention
 from trading_pipeline.core.market.freshness import FreshnessRules, check_freshness
 from trading_pipeline.core.market.quality import Gated, QualityRules, check_session, gate
 from trading_pipeline.core.market.restatements import current, known_actions
 from trading_pipeline.core.market.verdicts import RULE, apply, by_rule, in_force
+from trading_pipeline.core.market.watch import WatchRules, watch
 from trading_pipeline.errors import MissingDataError
 from trading_pipeline.flows.quarantine import record
 from trading_pipeline.flows.window import checked, missing_sessions, rows_of, span
@@ -33,11 +34,12 @@ class GateRules:
     quality: QualityRules
     freshness: FreshnessRules
     convention: Convention
+    watch: WatchRules = field(default_factory=WatchRules)
     as_known_at: datetime | None = None
 
 
 class Outcomes(Mapping[date, list[CheckOutcome]]):
-    """The checks coverage, quarantine and freshness of each session, made when looked up.
+    """The checks coverage, quarantine, freshness and WATCHES of each session, made when looked up.
 
     A history of years is written for the sake of one session, whose checks alone are asked for.
     """
@@ -46,22 +48,32 @@ class Outcomes(Mapping[date, list[CheckOutcome]]):
         self,
         sessions: Sequence[date],
         gated: Gated,
-        newest: pl.DataFrame,
+        bars: pl.DataFrame,
         rules: GateRules,
     ) -> None:
-        """Take the gated bars and, as `newest`, the newest bars that were known in each session."""
+        """Take the bars up to the last session, and what the gate made of them."""
         self._sessions = dict.fromkeys(sessions)
-        self._gated, self._newest, self._rules = gated, newest, rules
+        self._gated, self._rules = gated, rules
+        self._bars = bars.sort("session", maintain_order=True)
 
     def __getitem__(self, session: date) -> list[CheckOutcome]:
         if session not in self._sessions:
             raise KeyError(session)
-        known = self._newest.filter(pl.col("asked") == session)
+        bars = self._window(session)
+        known = bars.group_by("symbol").agg(pl.col("session").max()).sort("symbol")
         expected = known["symbol"].to_list()
         return [
             *check_session(session, self._gated, expected, self._rules.quality),
             check_freshness(known, session, expected, self._rules.freshness),
+            *watch(session, bars, self._gated.suspects, self._rules.watch),
         ]
+
+    def _window(self, session: date) -> pl.DataFrame:
+        """The bars of the session and of the LOOK_BACK before it, cut out without a copy."""
+        first = session_window(session, LOOK_BACK + 1)[0]
+        start = self._bars["session"].search_sorted(first, "left")
+        end = self._bars["session"].search_sorted(session, "right")
+        return self._bars[start:end]
 
     def __iter__(self) -> Iterator[date]:
         return iter(self._sessions)
@@ -111,23 +123,22 @@ def clean(
     settled = by_rule(_settled_in(whole.suspects, asked), bars)
     changed = record(lake, settled)
     verdicts = in_force(lake.read("bar_verdicts", *reach, symbols=symbols), known)
-    gated = _of(apply(whole, verdicts), asked)
+    gated, checked_actions = _of(apply(whole, verdicts), asked), rows_of(checks, asked)
     lake.write("quarantined_bars", gated.quarantined, asked, symbols=symbols)
     lake.write("clean_bars", gated.clean, asked, symbols=symbols)
-    lake.write("action_checks", rows_of(checks, asked), asked, symbols=symbols)
+    lake.write("action_checks", checked_actions, asked, symbols=symbols)
     _log.info(
         "bars gated",
         extra={"clean": len(gated.clean), "quarantined": len(gated.quarantined)} | span(asked),
     )
     _clean_again(lake, changed.filter(pl.col("session") < asked[0]), rules)
     # A check says what was to be seen in the session: what its next bar made of it came later.
-    seen = _of(apply(whole, verdicts.filter(pl.col("decided_by") != RULE)), asked)
-    outcomes = Outcomes(asked, seen, _newest_bars(bars, asked), rules)
+    seen = apply(whole, verdicts.filter(pl.col("decided_by") != RULE))
     return Cleaned(
         clean=gated.clean,
         quarantined=gated.quarantined,
-        action_checks=rows_of(checks, asked),
-        outcomes=outcomes,
+        action_checks=checked_actions,
+        outcomes=Outcomes(asked, seen, bars, rules),
     )
 
 
@@ -150,30 +161,4 @@ def _of(gated: Gated, asked: list[date]) -> Gated:
         clean=rows_of(gated.clean, asked),
         quarantined=rows_of(gated.quarantined, asked),
         suspects=rows_of(gated.suspects, asked),
-    )
-
-
-def _newest_bars(bars: pl.DataFrame, asked: list[date]) -> pl.DataFrame:
-    """The newest bar of each symbol in each asked session, unless more than LOOK_BACK behind.
-
-    Columns asked (the session it is the newest bar in), symbol, session (the bar's own).
-    """
-    days = sessions_between(session_window(asked[0], LOOK_BACK + 1)[0], asked[-1])
-    number = pl.DataFrame({"session": days, "number": range(len(days))})
-    grid = number.filter(pl.col("session").is_in(asked)).join(
-        bars.select("symbol").unique(), how="cross"
-    )
-    return (
-        grid.rename({"session": "asked"})
-        .sort("number")
-        .join_asof(
-            bars.select("symbol", "session").unique().join(number, on="session").sort("number"),
-            on="number",
-            by="symbol",
-            tolerance=LOOK_BACK,
-            check_sortedness=False,
-        )
-        .drop_nulls("session")
-        .select("asked", "symbol", "session")
-        .sort("asked", "symbol")
     )

@@ -33,7 +33,8 @@ class Ingested:
 
     rows: as delivered, shaped like the table; symbols, sessions: how many of each the rows have;
     restated: a row a cell that differs from what was held, with old and new; written: how many
-    sessions of the table changed.
+    sessions of the table changed; repeated: rows that say the same as another one, as in a
+    delivery that was written several times.
     """
 
     rows: pl.DataFrame
@@ -41,6 +42,7 @@ class Ingested:
     sessions: int
     restated: pl.DataFrame
     written: int
+    repeated: int
 
 
 def ingest_bars(
@@ -172,6 +174,7 @@ def _keep(lake: Lake, delivery: _Delivery, asked: list[date]) -> Ingested:
         sessions=delivered["session"].n_unique(),
         restated=merged.restated,
         written=len(changed),
+        repeated=delivered.height - delivered.n_unique(),
     )
     facts = {"table": table, "rows": len(delivered), "restated": len(merged.restated)}
     _log.info("delivery kept", extra=facts | {"written": len(changed)} | span(asked))

@@ -26,15 +26,19 @@ def with_history(
     *,
     history: int,
     symbols: Collection[str] | None = None,
+    again: int = 0,
 ) -> list[date]:
     """Return the sessions, and those of the `history` up to the first that are not held.
 
     A session counts as held when it was written for all of `symbols`, so that a symbol asked for
-    later gets a history as long as the others'.
+    later gets a history as long as the others'. The `again` sessions before the first are among
+    them though they are held: what was said of them may have been restated since.
     """
     asked = checked(sessions)
     earlier = session_window(asked[0], history)
-    return sorted({*asked, *missing_sessions(lake, table, earlier, symbols=symbols)})
+    once_more = session_window(asked[0], again + 1)
+    missing = missing_sessions(lake, table, earlier, symbols=symbols)
+    return sorted({*asked, *missing, *(day for day in once_more if day in earlier)})
 
 
 def checked(sessions: Iterable[date]) -> list[date]:

@@ -10,7 +10,7 @@ from polars.testing import assert_frame_equal
 
 from trading_pipeline.adapters.catalog import ADJUSTED_BARS, Catalog
 from trading_pipeline.adapters.lake import Lake
-from trading_pipeline.core.market.corporate_actions import adjust
+from trading_pipeline.core.market.corporate_actions import adjust, on_sessions
 from trading_pipeline.errors import SettingsError
 from trading_pipeline_tests.factories import (
     actions_of,
@@ -144,3 +144,16 @@ def test_adjusted_bars_follow_the_lake(tmp_path: Path) -> None:
         lake.write("corporate_actions", raw_actions(ACTIONS), SESSIONS)
 
         assert catalog.query(asked).item() == pytest.approx(raw_close / 2)
+
+
+def test_an_action_that_the_price_contradicts_adjusts_nothing(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    lake.write("clean_bars", BARS, SESSIONS)
+    lake.write("corporate_actions", raw_actions(ACTIONS), SESSIONS)
+    told = on_sessions(ACTIONS)
+    refuted = told.select("symbol", "session", "ex_date", "kind").with_columns(
+        announced=2.0, moved=1.0, verdict=pl.lit("contradicted")
+    )
+    with Catalog(lake.root) as catalog:
+        lake.write("action_checks", refuted, SESSIONS)
+        assert catalog.adjusted_bars(["AAPL"])["close"].equals(of(BARS, "AAPL")["close"])

@@ -1,20 +1,23 @@
 """One contract for every vendor of bars and corporate actions, and what is particular to each."""
 
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from trading_pipeline.adapters.alpaca_data import AlpacaData, DataAccess
 from trading_pipeline.adapters.file_data import FileData
 from trading_pipeline.adapters.sample_data import CONVENTION, SampleData
+from trading_pipeline.core.market.action_kinds import ACTIONS, SHARES, completed
 from trading_pipeline.core.market.calendar import is_session
 from trading_pipeline.core.market.corporate_actions import adjust
 from trading_pipeline.flows.ports import MarketData
+from trading_pipeline_tests.alpaca_twin import KEY, SECRET, AlpacaTwin
 from trading_pipeline_tests.factories import (
-    ACTIONS,
     BARS,
     PRICES,
     bars_of,
@@ -47,14 +50,16 @@ file = "actions.csv"
 ex_date = "Ex Date"
 """
 MADE = random_bars(("AAA", "BBB", "BRK.B"), sessions_from(count=40))
-MADE_ACTIONS = pl.DataFrame(
-    {
-        "symbol": ["AAA", "BBB", "BBB", "AAA"],
-        "ex_date": [date(2012, 1, 20), date(2012, 1, 20), date(2012, 2, 11), date(2012, 2, 2)],
-        "kind": ["dividend", "split", "dividend", "split"],
-        "split_ratio": [1.0, 2.0, 1.0, 0.25],
-        "dividend": [0.5, 0.0, 0.125, 0.0],
-    }
+MADE_ACTIONS = completed(
+    pl.DataFrame(
+        {
+            "symbol": ["AAA", "BBB", "BBB", "AAA"],
+            "ex_date": [date(2012, 1, 20), date(2012, 1, 20), date(2012, 2, 11), date(2012, 2, 2)],
+            "kind": ["dividend", "split", "dividend", "split"],
+            "split_ratio": [1.0, 2.0, 1.0, 0.25],
+            "dividend": [0.5, 0.0, 0.125, 0.0],
+        }
+    )
 ).sort("ex_date", "symbol")
 
 
@@ -89,6 +94,28 @@ def compressed_csv(folder: Path) -> FileData:
     return FileData(folder)
 
 
+def alpaca_vendor(twin: AlpacaTwin, folder: Path, **access: Any) -> AlpacaData:
+    """Alpaca's vendor with a twin that has the made bars and actions."""
+    twin.market.add_bars(MADE)
+    for row in MADE_ACTIONS.iter_rows(named=True):
+        kind = KINDS_OF_ALPACA[row["kind"]]
+        rates = {"new_rate": row["split_ratio"], "old_rate": 1, "rate": row["dividend"]}
+        told = {"symbol": row["symbol"], "ex_date": str(row["ex_date"]), "special": False}
+        twin.market.actions[kind].append(told | rates)
+    return AlpacaData(
+        DataAccess(url=twin.url, **access),
+        (KEY, SECRET),
+        spool=folder / "spool",
+        clock=lambda: datetime.now(UTC),
+        sleep=lambda _: None,
+    )
+
+
+KINDS_OF_ALPACA = {
+    "split": "forward_splits",
+    "reverse_split": "reverse_splits",
+    "dividend": "cash_dividends",
+}
 MAKERS: dict[str, Callable[[Path], MarketData]] = {
     "sample": lambda _: SampleData(),
     "csv per symbol": csv_per_symbol,
@@ -97,8 +124,11 @@ MAKERS: dict[str, Callable[[Path], MarketData]] = {
 }
 
 
-@pytest.fixture(params=[*MAKERS, "kdd17"])
+@pytest.fixture(params=[*MAKERS, "alpaca", "kdd17"])
 def vendor(request: pytest.FixtureRequest, tmp_path: Path) -> MarketData:
+    if request.param == "alpaca":
+        slices = {"symbols_per_request": 2, "sessions_per_request": 15}
+        return alpaca_vendor(request.getfixturevalue("alpaca"), tmp_path, **slices)
     if request.param == "kdd17":
         path = request.getfixturevalue("shared_data") / "kdd17_raw_2007_2016.parquet"
         return FileData(path, written(tmp_path, KDD17))
@@ -106,15 +136,14 @@ def vendor(request: pytest.FixtureRequest, tmp_path: Path) -> MarketData:
 
 
 def last_of(vendor: MarketData) -> date:
-    last = vendor.last_session()
-    assert last is not None
-    return last
+    """The newest session; what was made where the vendor delivers up to the present."""
+    return vendor.last_session() or MADE["session"].max()
 
 
 def symbols_of(vendor: MarketData) -> list[str]:
+    """Every symbol; those made where the vendor cannot list them."""
     symbols = vendor.symbols()
-    assert symbols
-    return sorted(symbols)
+    return sorted(MADE["symbol"].unique() if symbols is None else symbols)
 
 
 def test_bars_have_the_promised_columns_and_order(vendor: MarketData) -> None:
@@ -164,8 +193,11 @@ def test_an_empty_range_gives_the_columns_without_rows(vendor: MarketData) -> No
 def test_corporate_actions_have_the_promised_columns(vendor: MarketData) -> None:
     actions = vendor.corporate_actions(symbols_of(vendor), date(1900, 1, 1), last_of(vendor))
     assert dict(actions.schema) == ACTIONS
-    assert actions.null_count().sum_horizontal().item() == 0
-    splits, dividends = actions.filter(kind="split"), actions.filter(kind="dividend")
+    assert actions.drop("new_symbol", "new_shares").null_count().sum_horizontal().item() == 0
+    splits, dividends = (
+        actions.filter(pl.col("kind").is_in(SHARES)),
+        actions.filter(kind="dividend"),
+    )
     assert len(splits) + len(dividends) == len(actions)
     assert splits.filter((pl.col("dividend") != 0) | (pl.col("split_ratio") == 1)).is_empty()
     assert dividends.filter((pl.col("dividend") <= 0) | (pl.col("split_ratio") != 1)).is_empty()

@@ -247,6 +247,6 @@ def test_a_row_may_carry_a_split_and_a_dividend(tmp_path: Path) -> None:
     (tmp_path / "mapping.toml").write_text('[actions]\nfile = "actions.csv"')
     vendor = FileData(tmp_path, tmp_path / "mapping.toml")
     assert vendor.corporate_actions(["AAA"], DAY, date(2012, 1, 4)).rows() == [
-        ("AAA", DAY, "dividend", 1.0, 0.5),
-        ("AAA", DAY, "split", 2.0, 0.0),
+        ("AAA", DAY, "dividend", 1.0, 0.5, None, None),
+        ("AAA", DAY, "split", 2.0, 0.0, None, None),
     ]

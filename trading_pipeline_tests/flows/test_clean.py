@@ -9,6 +9,7 @@ from polars.testing import assert_frame_equal
 
 from trading_pipeline.adapters.file_data import FileData
 from trading_pipeline.adapters.lake import Lake
+from trading_pipeline.core.market.watch import WATCHES
 from trading_pipeline.errors import MissingDataError, SettingsError
 from trading_pipeline.flows.clean import LOOK_BACK
 from trading_pipeline.flows.ingest import ingest_actions, ingest_bars
@@ -122,12 +123,13 @@ def test_a_missing_bar_fails_coverage_and_freshness_with_its_symbol(lake: Lake) 
     both(lake, frames(BARS.filter(~gone)), SESSIONS[:12])
     outcomes = cleaned(lake, SESSIONS[:12]).outcomes
     verdicts = {outcome.name: outcome for outcome in outcomes[SESSIONS[9]]}
-    assert list(verdicts) == ["coverage", "quarantine", "freshness"]
+    assert list(verdicts) == ["coverage", "quarantine", "freshness", *WATCHES]
     assert not verdicts["coverage"].passed
     assert "BBB" in verdicts["coverage"].sentence
     assert not verdicts["freshness"].passed
     assert f"BBB (last bar {SESSIONS[8]}, 1 behind)" in verdicts["freshness"].sentence
-    assert all(outcome.passed for outcome in outcomes[SESSIONS[8]] + outcomes[SESSIONS[10]])
+    around = outcomes[SESSIONS[8]] + outcomes[SESSIONS[10]]
+    assert [outcome.name for outcome in around if not outcome.passed] == ["missing_sessions"]
 
 
 def test_a_stock_is_expected_from_its_listing_until_it_is_long_gone(lake: Lake) -> None:
@@ -147,7 +149,10 @@ def test_a_stock_is_expected_from_its_listing_until_it_is_long_gone(lake: Lake) 
 def test_a_session_without_any_bar_fails_its_checks(lake: Lake) -> None:
     both(lake, frames(BARS.filter(pl.col("session") != SESSIONS[0])), SESSIONS[:2])
     outcomes = cleaned(lake, SESSIONS[:1]).outcomes
-    assert [outcome.name for outcome in outcomes[SESSIONS[0]] if outcome.passed] == ["quarantine"]
+    assert [outcome.name for outcome in outcomes[SESSIONS[0]] if outcome.stops_the_day] == [
+        "coverage",
+        "freshness",
+    ]
 
 
 def test_outcomes_are_of_the_asked_sessions_only(lake: Lake) -> None:
@@ -207,4 +212,4 @@ def test_one_of_five_symbols_may_be_missing_and_two_may_not(lake: Lake) -> None:
         place = Lake(lake.root / str(len(missing)))
         both(place, vendor, SESSIONS[:4], symbols=names)
         verdicts = cleaned(place, SESSIONS[:4], symbols=names).outcomes[SESSIONS[2]]
-        assert [outcome.passed for outcome in verdicts] == [passes, True, passes]
+        assert [outcome.passed for outcome in verdicts[:3]] == [passes, True, passes]

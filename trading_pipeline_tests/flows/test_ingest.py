@@ -237,13 +237,15 @@ def test_history_adds_the_sessions_before_that_are_not_held(lake: Lake) -> None:
     assert missing_sessions(lake, "raw_bars", []) == []
 
 
-def test_a_real_delivery_with_a_repeated_header_is_refused(
+def test_a_real_delivery_with_a_repeated_header_names_the_line_it_leaves_out(
     shared_data: Path, lake: Lake, tmp_path: Path
 ) -> None:
     vendor = FileData(real_delivery(shared_data, "20150406", tmp_path))
-    with pytest.raises(SchemaError, match=r"'date' \(String\) as session in row 12088: a date"):
-        ingest_bars(lake, vendor, symbols=["CH"], sessions=[date(2015, 4, 6)], now=NOW)
-    assert not lake.root.exists()
+    done = ingest_bars(lake, vendor, symbols=["CH"], sessions=[date(2015, 4, 6)], now=NOW)
+    assert (done.rows.height, done.repeated) == (3, 2)
+    assert [line.partition(" has ")[2] for line in vendor.unreadable] == [
+        "'date' (String) as session in row 12088: a date was expected."
+    ]
 
 
 def test_a_real_delivery_on_a_holiday_leaves_its_bars_out_and_says_so(

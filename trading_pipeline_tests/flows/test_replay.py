@@ -1,6 +1,7 @@
 """Original deliveries of a real free feed, replayed in order as a daily feed.
 
-The golden file is what `replay` returns; each defect in it was looked up in the deliveries by hand.
+The golden file pins what `Feed.take` finds in each; the tests beside it name the defects that were
+known of the deliveries before, and the rule that catches each.
 """
 
 import json
@@ -15,13 +16,14 @@ import pytest
 
 from trading_pipeline.adapters.file_data import FileData
 from trading_pipeline.adapters.lake import Lake
+from trading_pipeline.core.market.action_kinds import ACTIONS, completed
 from trading_pipeline.core.market.calendar import is_session
 from trading_pipeline.core.market.freshness import FreshnessRules
 from trading_pipeline.core.market.quality import QualityRules
 from trading_pipeline.errors import SchemaError
 from trading_pipeline.flows.clean import GateRules, clean
 from trading_pipeline.flows.ingest import ingest_actions, ingest_bars
-from trading_pipeline_tests.factories import ACTIONS, FrameVendor, real_delivery
+from trading_pipeline_tests.factories import FrameVendor
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "real_feed.json"
 RULES = GateRules(quality=QualityRules(), freshness=FreshnessRules(), convention="yahoo")
@@ -32,13 +34,14 @@ def announced(events: pl.DataFrame, day: date) -> pl.DataFrame:
     """What the feed's adjusted closes said on a day: a ratio from 1.2 on is read as a split."""
     ratio = pl.col("close_over_adj")
     is_split = (ratio >= 1.2) | (ratio <= 1 / 1.2)
-    return events.filter(crawl_date=day).select(
+    told = events.filter(crawl_date=day).select(
         "symbol",
         "ex_date",
         kind=pl.when(is_split).then(pl.lit("split")).otherwise(pl.lit("dividend")),
         split_ratio=pl.when(is_split).then(ratio).otherwise(1.0),
         dividend=pl.when(is_split).then(0.0).otherwise(pl.max_horizontal("close_minus_adj", 0.0)),
     )
+    return completed(told)
 
 
 class Feed:
@@ -46,13 +49,15 @@ class Feed:
 
     def __init__(self, shared_data: Path, folder: Path) -> None:
         self.lake = Lake(folder / "lake")
-        self._shared, self._folder = shared_data, folder
+        self._shared, self._mapping = shared_data, folder / "mapping.toml"
+        self._mapping.write_text('member = "prices.csv"')
         self._events = pl.read_parquet(shared_data / "pystock_events.parquet")
         self._listed: set[str] = set()
 
     def take(self, day: date) -> dict[str, Any]:
         """Ingest and clean one delivery, and say what was found in it."""
-        vendor = FileData(real_delivery(self._shared, f"{day:%Y%m%d}", self._folder))
+        delivery = self._shared / "pystock_raw" / f"{day:%Y%m%d}.tar.gz"
+        vendor = FileData(delivery, self._mapping)
         try:
             self._listed |= vendor.symbols()
         except SchemaError as error:
@@ -68,9 +73,11 @@ class Feed:
         judged = clean(self.lake, symbols=ask["symbols"], sessions=sessions[-1:], rules=RULES)
         _check_that_no_bar_is_lost(self.lake, sessions[-1])
         return {
+            "unreadable": len(vendor.unreadable),
             "rows": done.rows.height,
             "rows_on_closed_days": strays,
             "session": str(sessions[-1]),
+            "repeated": done.repeated,
             "restated": _counts(done.restated["column"]),
             "clean": judged.clean.height,
             "quarantined": _counts(judged.quarantined["reason"].str.replace(r"_\d.*", "")),
@@ -95,27 +102,81 @@ def days(shared_data: Path) -> list[date]:
     return [datetime.strptime(name, "%Y%m%d").date() for name in names]
 
 
-def test_each_defect_of_a_real_feed_is_caught_by_name(
-    shared_data: Path,
-    tmp_path: Path,
-    days: list[date],
-) -> None:
-    feed = Feed(shared_data, tmp_path)
-    found = {str(day): feed.take(day) for day in days}
-    assert found == json.loads(GOLDEN.read_text())
-    _check_the_split_that_came_early(feed.lake)
+@pytest.fixture(scope="module")
+def fed(
+    shared_data: Path, tmp_path_factory: pytest.TempPathFactory, days: list[date]
+) -> tuple[Lake, dict[str, dict[str, Any]]]:
+    """The lake after all deliveries, and what was found in each."""
+    feed = Feed(shared_data, tmp_path_factory.mktemp("feed"))
+    return feed.lake, {str(day): feed.take(day) for day in days}
 
 
-def _check_the_split_that_came_early(lake: Lake) -> None:
+Fed = tuple[Lake, dict[str, dict[str, Any]]]
+
+
+def test_what_is_found_in_each_delivery_is_what_was_found_before(fed: Fed) -> None:
+    assert fed[1] == json.loads(GOLDEN.read_text())
+
+
+def test_a_header_repeated_inside_a_file_is_one_unreadable_line(fed: Fed) -> None:
+    assert fed[1]["2015-04-06"]["unreadable"] == 1
+
+
+def test_a_delivery_written_three_times_counts_once(fed: Fed) -> None:
+    """Of 36,192 rows about two in three repeat another one; every symbol is judged once."""
+    found = fed[1]["2015-04-06"]
+    assert found["repeated"] / found["rows"] == pytest.approx(2 / 3, abs=0.001)
+    clean = fed[0].read("clean_bars", date(2015, 4, 6), date(2015, 4, 6))
+    assert clean.n_unique("symbol") == clean.height == found["clean"]
+
+
+def test_copies_that_differ_are_quarantined_as_duplicates(fed: Fed) -> None:
+    aside = fed[0].read("quarantined_bars", date(2015, 4, 6), date(2015, 4, 6))
+    copies = aside.filter(pl.col("reason").str.contains("duplicate"))
+    assert copies.height == fed[1]["2015-04-06"]["quarantined"]["duplicate"]
+    assert copies.unique().height > copies.n_unique("symbol")
+
+
+def test_a_delivery_on_a_holiday_is_of_the_session_before(fed: Fed) -> None:
+    found = fed[1]["2015-07-03"]
+    assert (found["session"], found["rows_on_closed_days"]) == ("2015-07-02", 22)
+    assert fed[0].read("raw_bars", date(2015, 7, 3), date(2015, 7, 3)).is_empty()
+
+
+def test_a_partial_delivery_blocks_the_day(fed: Fed) -> None:
+    assert {"coverage", "freshness"} <= set(fed[1]["2016-09-01"]["failed"])
+    assert fed[1]["2016-09-02"]["failed"] == ["suspects"]
+
+
+def test_a_session_without_a_delivery_of_its_own_comes_with_the_next(fed: Fed) -> None:
+    seventh = date(2015, 4, 7)
+    bars = fed[0].read("raw_bars", seventh, seventh)
+    assert {moment.date() for moment in bars["known_at"]} == {date(2015, 4, 8)}
+    assert bars.height > 6_000
+
+
+def test_volumes_restated_between_two_deliveries_are_reported_and_kept(fed: Fed) -> None:
+    assert set(fed[1]["2015-03-24"]["restated"]) == {"volume"}
+    day = date(2015, 3, 23)
+    rows = fed[0].read("raw_bars", day, day)
+    assert rows.height - rows.n_unique("symbol") >= fed[1]["2015-03-24"]["restated"]["volume"]
+
+
+def test_a_split_announced_a_day_early_is_not_applied(fed: Fed) -> None:
     """NFLX was split 7 for 1 on 2015-07-15, and announced for 07-14 as well."""
     ask = {"symbols": ["NFLX"]}
-    checks = lake.read("action_checks", date(2015, 7, 13), date(2015, 7, 16), **ask)
+    checks = fed[0].read("action_checks", date(2015, 7, 13), date(2015, 7, 16), **ask)
     assert checks.select("session", "verdict").rows() == [
         (date(2015, 7, 14), "contradicted"),
         (date(2015, 7, 15), "agrees"),
     ]
-    kept = lake.read("clean_bars", date(2015, 7, 13), date(2015, 7, 16), **ask)
+    kept = fed[0].read("clean_bars", date(2015, 7, 13), date(2015, 7, 16), **ask)
     assert kept["session"].to_list() == [date(2015, 7, day) for day in (13, 14, 15, 16)]
+
+
+def test_flat_series_of_dead_companies_are_named(fed: Fed) -> None:
+    """Of five sessions in a row, four of them with a delivery."""
+    assert "stale_series" in fed[1]["2015-07-16"]["failed"]
 
 
 def _check_that_no_bar_is_lost(lake: Lake, session: date) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -10,10 +10,11 @@ import polars as pl
 
 from trading_pipeline.adapters.catalog import prices
 from trading_pipeline.adapters.catalog.engine import Answer, Engine, Limits
-from trading_pipeline.adapters.catalog.lake_tables import NAMES_IN_LAKE
+from trading_pipeline.adapters.catalog.lake_tables import NAMES_IN_LAKE, SAY_WHEN, table_of
 from trading_pipeline.adapters.catalog.ledger_tables import LedgerTables
 from trading_pipeline.adapters.catalog.statement import Judge
 from trading_pipeline.adapters.catalog.tables import ADJUSTED_BARS, Tables
+from trading_pipeline.adapters.catalog.tick_tables import TICK_TABLES, columns_of
 from trading_pipeline.core.market.corporate_actions import FACTORS, Convention
 from trading_pipeline.errors import SettingsError
 
@@ -39,13 +40,31 @@ class Catalog:
         ledger: LedgerTables | None = None,
         convention: Convention = "crsp",
         limits: Limits | None = None,
+        as_known_at: datetime | None = None,
+        ticks: Path | None = None,
     ) -> None:
-        """Name the lake's folder and the ledger, how bars are adjusted, what a query may cost."""
-        self._ledger = ledger
+        """Name the folders and the ledger, how bars are adjusted, what a query may cost.
+
+        With `as_known_at` there are only the tables whose rows say when they became known, each as
+        it was known then: what is derived is that of its last run, whenever that was.
+        """
+        if as_known_at is not None and as_known_at.tzinfo is None:
+            raise SettingsError(
+                f"The time {as_known_at} has no time zone: an aware one is expected."
+            )
+        self._until = as_known_at
+        self._ledger = None if as_known_at else ledger
         self._limits = limits or Limits()
         self._parser = Engine({}, [], memory=self._limits.memory)
         self._judge = Judge(self._parser.connection, frozenset(self.names))
-        self._tables = Tables(lake.resolve(), ledger, convention, self._limits)
+        self._tables = Tables(
+            lake.resolve(),
+            self._ledger,
+            convention,
+            limits=self._limits,
+            until=as_known_at,
+            ticks=ticks,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -61,8 +80,10 @@ class Catalog:
     @property
     def names(self) -> tuple[str, ...]:
         """Every table there is."""
+        if self._until is not None:
+            return tuple(name for name in NAMES_IN_LAKE if table_of(name) in SAY_WHEN)
         ledger = self._ledger.names if self._ledger else ()
-        return (*NAMES_IN_LAKE, ADJUSTED_BARS, *ledger)
+        return (*NAMES_IN_LAKE, ADJUSTED_BARS, *TICK_TABLES, *ledger)
 
     def query(self, sql: str, values: Sequence[object] = ()) -> pl.DataFrame:
         """Return all rows of one SELECT, a value for each `?`.
@@ -115,6 +136,7 @@ class Catalog:
     def describe(self) -> pl.DataFrame:
         """A row a table: `table`, `from` (lake, computed or ledger) and the list `columns`."""
         columns = self._tables.read(frozenset(NAMES_IN_LAKE), _columns_of_lake)
+        columns |= {name: columns_of(name) for name in TICK_TABLES}
         columns[ADJUSTED_BARS] = [*columns["clean_bars"], *FACTORS]
         if self._ledger:
             columns |= {name: self._ledger.columns(name) for name in self._ledger.names}
@@ -126,6 +148,7 @@ class Catalog:
         self, symbols: Sequence[str], *, first: date | None = None, last: date | None = None
     ) -> pl.DataFrame:
         """The clean bars of some symbols, adjusted as of `last` (default: their newest session)."""
+        self._require_lake(ADJUSTED_BARS)
         names = prices.require_symbols(symbols)
         bars = self._tables.adjusted(names, last)
         return bars if first is None else bars.filter(pl.col("session") >= first)
@@ -184,7 +207,7 @@ class Catalog:
             self._parser.unregister([prices.SELECTED])
 
     def _require_lake(self, table: str) -> str:
-        known = (*NAMES_IN_LAKE, ADJUSTED_BARS)
+        known = [name for name in self.names if self._origin(name) != "ledger"]
         if table not in known:
             raise SettingsError(f"{table!r} is no table of the lake: those are {', '.join(known)}.")
         return table
@@ -192,7 +215,7 @@ class Catalog:
     def _origin(self, name: str) -> str:
         if name == ADJUSTED_BARS:
             return "computed"
-        return "lake" if name in NAMES_IN_LAKE else "ledger"
+        return "lake" if name in (*NAMES_IN_LAKE, *TICK_TABLES) else "ledger"
 
 
 def _columns_of_lake(engine: Engine) -> dict[str, list[str]]:

@@ -9,7 +9,7 @@ rows, one of the name with `_history` has all.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -38,6 +38,9 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
     "corporate_actions": ACTIONS_KEY,
 }
 """Tables that keep what was known when, and what one of their rows is about."""
+
+SAY_WHEN: Final = frozenset({*KEYS, "bar_verdicts"})
+"""Tables whose rows say when they became known: those that can be read as known at a time."""
 
 HISTORY: Final = "_history"
 NAMES_IN_LAKE: Final = (*LAKE_TABLES, *(f"{name}{HISTORY}" for name in KEYS))
@@ -91,8 +94,16 @@ def list_files(root: Path, table: str) -> Files:
     return Files(sessions, tuple(_found(root / table / "years", len("2012"))))
 
 
-def views(table: str, files: Files, known_at: KnownAt) -> Iterator[tuple[str, str]]:
-    """Yield the name and the SELECT of each view over the files; there is at least one file."""
+def views(
+    table: str, files: Files, known_at: KnownAt, until: datetime | None = None
+) -> Iterator[tuple[str, str]]:
+    """Yield the name and the SELECT of each view over the files; there is at least one file.
+
+    With `until`, of tables that say when a row became known, only the rows known then.
+    """
+    if until is not None and table in SAY_WHEN:
+        yield from _views_until(table, files, until)
+        return
     if table not in KEYS:
         yield table, _select(_parts(files))
         return
@@ -104,6 +115,17 @@ def views(table: str, files: Files, known_at: KnownAt) -> Iterator[tuple[str, st
     replaced = _replaced(files)
     several = [f"{part}{newest}" for part in _parts(mixed, replaced)]
     yield table, _select([*_parts(single, replaced), *several])
+
+
+def _views_until(table: str, files: Files, until: datetime) -> Iterator[tuple[str, str]]:
+    moment = literal(until.astimezone(UTC).isoformat())
+    rows = f"SELECT * FROM ({_select(_parts(files))}) WHERE known_at <= TIMESTAMPTZ {moment}"  # noqa: S608
+    if table not in KEYS:
+        yield table, rows
+        return
+    yield f"{table}{HISTORY}", rows
+    key = ", ".join(KEYS[table])
+    yield table, f"{rows} QUALIFY known_at = max(known_at) OVER (PARTITION BY {key})"
 
 
 def empty(table: str) -> pl.DataFrame:

@@ -1,7 +1,7 @@
 """The tables as they stand at the moment of a query, in an engine that is kept while they do."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -21,13 +21,15 @@ from trading_pipeline.adapters.catalog.lake_tables import (
     views,
 )
 from trading_pipeline.adapters.catalog.ledger_tables import LedgerTables
+from trading_pipeline.adapters.catalog.tick_tables import TICK_TABLES, list_parts, without_rows
+from trading_pipeline.core.market.announcements import credible
 from trading_pipeline.core.market.corporate_actions import Convention
 from trading_pipeline.errors import DataError, TransientError
 
 ADJUSTED_BARS: Final = "adjusted_bars"
 """Clean bars adjusted as of their newest session; computed when a query asks for them."""
 
-_MADE_OF: Final = ("clean_bars", "corporate_actions")
+_MADE_OF: Final = ("clean_bars", "corporate_actions", "action_checks")
 _ATTEMPTS: Final = 5
 T = TypeVar("T")
 
@@ -36,8 +38,17 @@ class Tables:
     """The lake's tables, bound while their files stay as they are, and the ledger's, read anew."""
 
     def __init__(
-        self, root: Path, ledger: LedgerTables | None, convention: Convention, limits: Limits
+        self,
+        root: Path,
+        ledger: LedgerTables | None,
+        convention: Convention,
+        *,
+        limits: Limits,
+        until: datetime | None = None,
+        ticks: Path | None = None,
     ) -> None:
+        self._until = until
+        self._ticks = ticks
         self._root = root
         self._ledger = ledger
         self._convention: Convention = convention
@@ -68,7 +79,7 @@ class Tables:
 
     def _bind(self, tables: frozenset[str]) -> Engine:
         wanted = _lake_tables_of(tables)
-        found = {table: list_files(self._root, table) for table in wanted | self._bound.keys()}
+        found = {table: self._list(table) for table in wanted | self._bound.keys()}
         if self._engine is None or any(self._bound.get(name) != found[name] for name in wanted):
             self.close()
             self._engine, self._bound = self._made(found, wanted)
@@ -79,6 +90,10 @@ class Tables:
         if self._ledger and (ours := tables & set(self._ledger.names)):
             engine.register(self._ledger.read(ours))
         return engine
+
+    def _list(self, table: str) -> Files:
+        is_tick = table in TICK_TABLES
+        return list_parts(self._ticks, table) if is_tick else list_files(self._root, table)
 
     def _made(self, found: dict[str, Files], wanted: set[str]) -> tuple[Engine, dict[str, Files]]:
         """An engine with the tables found, or, when one of them is damaged, those wanted now."""
@@ -92,11 +107,13 @@ class Tables:
         selects: dict[str, str] = {}
         for table, files in found.items():
             if any(files):
-                selects.update(views(table, files, self._known_at))
+                selects.update(views(table, files, self._known_at, self._until))
         paths = [file.path for files in found.values() for file in files]
         engine = Engine(selects, paths, memory=self._limits.memory)
         for table, files in found.items():
-            if not any(files):
+            if not any(files) and table in TICK_TABLES:
+                engine.register({table: without_rows(table)})
+            elif not any(files):
                 names = (table, f"{table}{HISTORY}") if table in KEYS else (table,)
                 engine.register(dict.fromkeys(names, empty(table)))
         return engine
@@ -107,7 +124,7 @@ class Tables:
         where, values = "session <= ?", [last or date.max, *(symbols or ())]
         if symbols is not None:
             where += f" AND symbol IN ({prices.placeholders(symbols)})"
-        bars, actions = (
+        bars, actions, checks = (
             engine.run(
                 f"SELECT * FROM {table} WHERE {where} ORDER BY session, symbol",  # noqa: S608 - a known name
                 values,
@@ -115,9 +132,11 @@ class Tables:
             ).whole()
             for table in _MADE_OF
         )
-        return prices.adjusted(bars, actions, convention=self._convention, as_of=last)
+        trusted = credible(actions, checks)
+        return prices.adjusted(bars, trusted, convention=self._convention, as_of=last)
 
 
 def _lake_tables_of(tables: frozenset[str]) -> set[str]:
     wanted = {table_of(name) for name in tables if name in NAMES_IN_LAKE}
+    wanted |= tables & set(TICK_TABLES)
     return wanted | set(_MADE_OF) if ADJUSTED_BARS in tables else wanted

@@ -1,6 +1,7 @@
 """The vendor `files`: daily bars of your own, in a folder (or one file) of CSV or Parquet.
 
-Files end in .csv, .csv.gz or .parquet and hold a row a symbol and session with the columns symbol,
+Files end in .csv, .csv.gz, .parquet or .tar.gz (of one CSV, or of the `member` that the mapping
+names) and hold a row a symbol and session with the columns symbol,
 date, open, high, low, close, volume and, where known, vwap: raw US dollars a share, and shares. A
 mapping in TOML says what differs; every part of it is optional. The one of a file of US large caps,
 `kdd17_raw_2007_2016.parquet`, which has the usual names and the vendor's adjusted close::
@@ -15,6 +16,7 @@ mapping in TOML says what differs; every part of it is optional. The one of a fi
 One of a folder with a CSV a symbol, American dates and a list of corporate actions::
 
     date_format = "%m/%d/%Y"    # of dates that are text; default "%Y-%m-%d"
+    max_unreadable_share = 0.01 # lines of a file that may be unreadable; default 0.001
 
     [columns]
     session = "Date"
@@ -31,8 +33,10 @@ One of a folder with a CSV a symbol, American dates and a list of corporate acti
 
 Without adj_close and [actions] there are no corporate actions. Symbols are made upper case; a
 number that is empty or not finite is missing, not zero; a time with a zone is a date in New York.
+A line that cannot be read is left out, counted and named; a file of many such lines is refused.
 """
 
+import logging
 from collections.abc import Sequence
 from datetime import date
 from functools import cached_property
@@ -42,15 +46,16 @@ from typing import cast
 import polars as pl
 
 from trading_pipeline.adapters.file_data.mapping import Mapping, read_mapping
-from trading_pipeline.adapters.file_data.table import ENDINGS, read_table
+from trading_pipeline.adapters.file_data.table import ENDINGS, Reading, read_table
+from trading_pipeline.core.market.action_kinds import ACTIONS, SHARES, completed
 from trading_pipeline.core.market.corporate_actions import adjust, infer
 from trading_pipeline.errors import SchemaError, SettingsError
 
 __all__ = ["FileData"]
 
+_TOLD_AT_MOST = 20
+_log = logging.getLogger(__name__)
 _BARS = ("symbol", "session", "open", "high", "low", "close", "volume", "vwap")
-_ACTIONS = {"symbol": pl.String, "ex_date": pl.Date, "kind": pl.String}
-_ACTIONS |= {"split_ratio": pl.Float64, "dividend": pl.Float64}
 
 
 class FileData:
@@ -67,7 +72,17 @@ class FileData:
         self._path = path
         self._mapping = Mapping() if mapping is None else read_mapping(mapping)
         actions = self._mapping.actions
+        self._reading = Reading(
+            date_format=self._mapping.date_format,
+            member=self._mapping.member,
+            tolerated=self._mapping.max_unreadable_share,
+        )
         self._action_file = mapping.parent / actions.file if mapping and actions else None
+
+    @property
+    def unreadable(self) -> Sequence[str]:
+        """A sentence for each line left out so far: where it is, what it has, what was expected."""
+        return self._reading.unreadable
 
     def symbols(self) -> frozenset[str]:
         """Every symbol in the files."""
@@ -93,7 +108,7 @@ class FileData:
         bars = self._delivered.select(_BARS)
         if not self._mapping.volume_is_adjusted:
             return bars
-        splits = self._actions.filter(kind="split")
+        splits = self._actions.filter(pl.col("kind").is_in(SHARES))
         factors = adjust(bars, splits, convention="crsp")["volume_factor"]
         return bars.with_columns(pl.col("volume") / factors)
 
@@ -102,13 +117,13 @@ class FileData:
         if self._mapping.convention is not None:
             return infer(self._delivered, "adj_close", convention=self._mapping.convention)
         if self._action_file is None or self._mapping.actions is None:
-            return pl.DataFrame(schema=_ACTIONS)
+            return pl.DataFrame(schema=ACTIONS)
         names = self._mapping.actions.columns.model_dump()
         found = read_table(
             self._action_file,
             names,
             ("split_ratio", "dividend"),
-            date_format=self._mapping.date_format,
+            self._reading,
         )
         told = found.select(pl.col("split_ratio", "dividend").is_not_null().any()).row(0)
         if len(found) and not any(told):
@@ -119,6 +134,8 @@ class FileData:
     def _delivered(self) -> pl.DataFrame:
         frames = [self._read_bars(path) for path in self._files()]
         bars = pl.concat(frames).sort("session", "symbol", maintain_order=True)
+        for sentence in self.unreadable[:_TOLD_AT_MOST]:
+            _log.warning("line left out", extra={"line": sentence})
         if bars.is_empty():
             raise SchemaError(f"{self._path} holds no bar at all: only headers were found.")
         return bars
@@ -142,7 +159,7 @@ class FileData:
         constant = self._mapping.constants.symbol
         left_out = {"symbol"} if constant else set[str]()
         names = self._mapping.columns.model_dump(exclude_none=True, exclude=left_out)
-        rows = read_table(path, names, ("vwap",), date_format=self._mapping.date_format)
+        rows = read_table(path, names, ("vwap",), self._reading)
         if constant is None:
             return rows
         symbol = constant.replace("{stem}", path.name.partition(".")[0]).upper()
@@ -154,5 +171,4 @@ def _one_kind_a_row(found: pl.DataFrame) -> pl.DataFrame:
     split, paid = pl.col("split_ratio") != 1, pl.col("dividend") != 0
     splits = found.filter(split).with_columns(kind=pl.lit("split"), dividend=0.0)
     dividends = found.filter(paid).with_columns(kind=pl.lit("dividend"), split_ratio=1.0)
-    both = pl.concat([splits, dividends]).select(*_ACTIONS)
-    return both.sort("ex_date", "symbol", "kind")
+    return completed(pl.concat([splits, dividends])).sort("ex_date", "symbol", "kind")

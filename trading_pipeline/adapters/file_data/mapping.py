@@ -58,6 +58,8 @@ class Mapping(_Part):
     convention: Convention | None = None
     date_format: Name = "%Y-%m-%d"
     volume_is_adjusted: bool = False
+    member: Name | None = None
+    max_unreadable_share: Annotated[float, Field(ge=0, le=0.5)] = 0.001
     columns: BarColumns = BarColumns()
     constants: Constants = Constants()
     actions: ActionFile | None = None

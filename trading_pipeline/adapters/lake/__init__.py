@@ -5,6 +5,8 @@ A table is stored twice over, each session in exactly one valid place::
     <root>/<table>/sessions/2012-06-01.parquet   one session, sorted by symbol: the daily partition
     <root>/<table>/years/2012.parquet            many sessions, sorted by symbol and session
 
+The root is a folder or a prefix in an S3 bucket, `s3://bucket/prefix`.
+
 A write of 20 or more sessions of a year goes into the year file; a smaller one makes session files.
 Where both hold a session, the session file is the valid one. The Parquet metadata of a file lists
 the sessions it covers and the symbols (or strategies) each was written for: what was asked for and
@@ -17,18 +19,25 @@ again completes it. Writers of one year of one table wait for each other; reader
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from datetime import date
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from datetime import date, timedelta
 from itertools import groupby
-from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import polars as pl
 from filelock import FileLock, Timeout
 
 from trading_pipeline.adapters.lake import coverage
+from trading_pipeline.adapters.lake.bucket import BucketAccess, ObjectPath, location, mirror
 from trading_pipeline.adapters.lake.coverage import Names, Part, part_of
-from trading_pipeline.adapters.lake.files import damage, replace, scan, sync
+from trading_pipeline.adapters.lake.files import LakePath, damage, scan
+from trading_pipeline.adapters.lake.layout import (
+    rows_within,
+    session_files,
+    write_sessions,
+    write_year,
+    year_files,
+)
 from trading_pipeline.adapters.lake.tables import (
     Choice,
     collected,
@@ -40,20 +49,21 @@ from trading_pipeline.adapters.lake.tables import (
 )
 from trading_pipeline.errors import SettingsError, TransientError
 
-__all__ = ["YEAR_FILE_FROM", "Lake", "empty"]
+__all__ = ["YEAR_FILE_FROM", "BucketAccess", "Lake", "LakePath", "empty", "location", "mirror"]
 
 YEAR_FILE_FROM = 20
 """Sessions of one year in one write from which they go into the year file."""
 
+MIN, ONE_DAY = date.min, timedelta(days=1)
 _READ_ATTEMPTS = 5
 _Found = TypeVar("_Found")
 
 
 class Lake:
-    """Parquet tables under one folder, replaced session by session, whole or not at all."""
+    """Parquet tables in one place, replaced session by session, whole or not at all."""
 
-    def __init__(self, root: Path, *, patience: float = 60.0) -> None:
-        """Name the folder, which the first write makes, and the seconds to wait for a writer."""
+    def __init__(self, root: LakePath, *, patience: float = 60.0) -> None:
+        """Name the place, made by the first write, and the seconds to wait for a writer."""
         self.root = root
         self._patience = patience
 
@@ -86,7 +96,7 @@ class Lake:
         part.require_only(table, frame)
         for year, group in groupby(wanted, key=lambda session: session.year):
             its = list(group)
-            rows = frame.filter(pl.col("session").is_between(its[0], its[-1]))
+            rows = rows_within(frame, its) if len(its) < len(wanted) else frame
             with self._writing(table, year):
                 self._write(table, rows, its, part)
 
@@ -139,6 +149,25 @@ class Lake:
                 held.enter_context(self._writing(table, year))
             yield
 
+    def compact(self, table: str, before: date) -> int:
+        """Take the session files of sessions before a day into their year files, as they are.
+
+        Returns how many; raises as `write` does. What is held, and for whom, stays the same.
+        """
+        require_known(table)
+        taken = 0
+        for year in sorted({day.year for day in session_files(self.root, table, MIN, before)}):
+            first, last = date(year, 1, 1), min(date(year, 12, 31), before - ONE_DAY)
+            with self._writing(table, year):
+                own = session_files(self.root, table, first, last)
+                covered = {day: coverage.of_session_file(path) for day, path in own.items()}
+                if covered:
+                    rows = self._read(table, first, last, Choice())
+                    mine = rows.filter(pl.col("session").is_in(list(covered)))
+                    write_year(self.root, table, mine, covered)
+            taken += len(covered)
+        return taken
+
     def _again(self, table: str, look: Callable[[], _Found]) -> _Found:
         """Look once more when a year write has just taken a session file in."""
         for _ in range(_READ_ATTEMPTS):
@@ -151,9 +180,9 @@ class Lake:
     def _read(self, table: str, first: date, last: date, choice: Choice) -> pl.DataFrame:
         # Session files are listed before year files are opened: the order in which a year write
         # makes its rows visible, so that no session falls between the two.
-        own = self._session_files(table, first, last)
+        own = session_files(self.root, table, first, last)
         single = first == last and first in own
-        years = [] if single else self._year_files(table, first, last)
+        years = [] if single else year_files(self.root, table, first, last)
         asked = pl.col("session").is_between(first, last) & ~pl.col("session").is_in(list(own))
         parts = [scan(path).filter(asked) for path in years]
         paths = [*own.values(), *years]
@@ -169,37 +198,22 @@ class Lake:
             raise damage(table, paths, error) from error
 
     def _sessions(self, table: str, first: date, last: date) -> set[date]:
-        found = set(self._session_files(table, first, last))
-        for path in self._year_files(table, first, last):
+        found = set(session_files(self.root, table, first, last))
+        for path in year_files(self.root, table, first, last):
             found.update(day for day in coverage.of_year_file(path) if first <= day <= last)
         return found
 
     def _covered(self, table: str, first: date, last: date) -> dict[date, Names]:
         """The sessions held, and for which names each; the files in the order of `_read`."""
-        own = self._session_files(table, first, last)
+        own = session_files(self.root, table, first, last)
         found = {session: coverage.of_session_file(path) for session, path in own.items()}
         if first == last and found:
             return found
-        for path in self._year_files(table, first, last):
+        for path in year_files(self.root, table, first, last):
             for session, names in coverage.of_year_file(path).items():
                 if first <= session <= last:
                     found.setdefault(session, names)
         return found
-
-    def _session_files(self, table: str, first: date, last: date) -> dict[date, Path]:
-        folder = self.root / table / "sessions"
-        if first == last:
-            path = folder / f"{first}.parquet"
-            return {first: path} if path.exists() else {}
-        low, high = f"{first}.parquet", f"{last}.parquet"
-        paths = folder.iterdir() if folder.is_dir() else ()
-        own = sorted(path for path in paths if low <= path.name <= high and _is_own(path))
-        return {date.fromisoformat(path.stem): path for path in own}
-
-    def _year_files(self, table: str, first: date, last: date) -> list[Path]:
-        folder = self.root / table / "years"
-        paths = (folder / f"{year}.parquet" for year in range(first.year, last.year + 1))
-        return [path for path in paths if path.exists()]
 
     def _write(self, table: str, rows: pl.DataFrame, sessions: list[date], part: Part) -> None:
         """Write sessions of one year, the rows they keep among them."""
@@ -210,11 +224,10 @@ class Lake:
             covered |= {day: part.recorded | before[day] for day in kept}
             if kept:
                 rows = self._with_others(table, rows, kept, part)
-        ordered = rows.sort(order_of(rows.columns))
         if len(sessions) >= YEAR_FILE_FROM:
-            self._write_year(table, ordered, covered)
+            write_year(self.root, table, rows, covered)
         else:
-            self._write_sessions(table, ordered, covered)
+            write_sessions(self.root, table, rows.sort(order_of(rows.columns)), covered)
 
     def _with_others(
         self, table: str, rows: pl.DataFrame, sessions: set[date], part: Part
@@ -224,37 +237,15 @@ class Lake:
         others = held.filter(pl.col("session").is_in(list(sessions)), part.others())
         return joined(rows, others, f"{table} of {min(sessions)}")
 
-    def _write_sessions(self, table: str, rows: pl.DataFrame, covered: dict[date, Names]) -> None:
-        folder = self.root / table / "sessions"
-        for session, names in covered.items():
-            own = rows.filter(pl.col("session") == session)
-            replace(folder / f"{session}.parquet", own, coverage.session_metadata(names))
-        sync(folder)
-
-    def _write_year(self, table: str, rows: pl.DataFrame, covered: dict[date, Names]) -> None:
-        first, last = min(covered), max(covered)
-        path = self.root / table / "years" / f"{first.year}.parquet"
-        before = coverage.of_year_file(path) if path.exists() else dict[date, Names]()
-        if before.keys() - covered.keys():
-            rows = joined(rows, _other_sessions(table, path, covered), str(path))
-        order = ["symbol", *(name for name in order_of(rows.columns) if name != "symbol")]
-        replace(path, rows.sort(order), coverage.year_metadata(before | covered))
-        sync(path.parent)
-        own = self._session_files(table, first, last)
-        if taken_in := covered.keys() & own.keys():
-            for session in taken_in:
-                own[session].unlink()
-            sync(self.root / table / "sessions")
-
     @contextmanager
     def _writing(self, table: str, year: int) -> Iterator[None]:
         """Hold the one writer's place of this year; translate what the file system refuses."""
         path = self.root / table / "locks" / f"{year}.lock"
         try:
             for folder in ("sessions", "years", "locks"):
-                (self.root / table / folder).mkdir(parents=True, exist_ok=True)
-            # A singleton, so that a thread which holds the place may take it again.
-            with FileLock(path, is_singleton=True).acquire(timeout=self._patience):
+                if not (self.root / table / folder).is_dir():
+                    (self.root / table / folder).mkdir(parents=True, exist_ok=True)
+            with self._locked(path):
                 yield
         except Timeout:
             raise TransientError(
@@ -265,14 +256,8 @@ class Lake:
                 f"{self.root / table} cannot be written to: {error.strerror or error}."
             ) from error
 
-
-def _is_own(path: Path) -> bool:
-    return path.suffix == ".parquet" and len(path.stem) == len("2012-06-01")
-
-
-def _other_sessions(table: str, path: Path, sessions: Collection[date]) -> pl.DataFrame:
-    """The rows of the year file's other sessions."""
-    try:
-        return scan(path).filter(~pl.col("session").is_in(list(sessions))).collect()
-    except pl.exceptions.PolarsError as error:
-        raise damage(table, [path], error) from error
+    def _locked(self, path: LakePath) -> AbstractContextManager[Any]:
+        if isinstance(path, ObjectPath):
+            return path.held(self._patience)
+        # A singleton, so that a thread which holds the place may take it again.
+        return FileLock(path, is_singleton=True).acquire(timeout=self._patience)

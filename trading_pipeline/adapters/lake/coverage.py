@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from itertools import groupby
-from pathlib import Path
 
 import polars as pl
 
-from trading_pipeline.adapters.lake.files import damage
+from trading_pipeline.adapters.lake.files import LakePath, damage, options_of
 from trading_pipeline.errors import SchemaError, SettingsError
 
 Names = frozenset[str]
@@ -57,8 +56,8 @@ class Part:
         """Raise SchemaError for rows of other names."""
         if self.names is None:
             return
-        strays = frame.filter(self.others())[self.column]
-        if len(strays):
+        if set(frame[self.column].unique()) - self.names:
+            strays = frame.filter(self.others())[self.column]
             raise SchemaError(
                 f"{table} has {len(strays)} rows of another {self.column} than those to write,"
                 f" the first of {strays[0]}."
@@ -76,12 +75,12 @@ def part_of(table: str, symbols: Collection[str] | None, strategy: str | None) -
     return Part("symbol", None if symbols is None else frozenset(symbols))
 
 
-def of_session_file(path: Path) -> Names:
+def of_session_file(path: LakePath) -> Names:
     """The names a session file covers."""
     return _names(_metadata(path).get(_NAMES, "[]"))
 
 
-def of_year_file(path: Path) -> dict[date, Names]:
+def of_year_file(path: LakePath) -> dict[date, Names]:
     """The sessions a year file covers, and for which names each."""
     metadata = _metadata(path)
     days = (day for day in metadata.get(_SESSIONS, "").split(",") if day)
@@ -114,9 +113,9 @@ def _names(text: str) -> Names:
     return frozenset(json.loads(text))
 
 
-def _metadata(path: Path) -> dict[str, str]:
+def _metadata(path: LakePath) -> dict[str, str]:
     try:
-        return pl.read_parquet_metadata(path)
+        return pl.read_parquet_metadata(str(path), storage_options=options_of(path))
     except FileNotFoundError:
         raise
     except (pl.exceptions.PolarsError, OSError) as error:

@@ -1,30 +1,60 @@
 """The Parquet files of the lake: replaced whole, read by path, named when damaged."""
 
 import os
+from collections.abc import Sequence
+from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 
 import polars as pl
 
+from trading_pipeline.adapters.lake.bucket import ObjectPath
 from trading_pipeline.errors import DataError
 
+LakePath = Path | ObjectPath
+"""A file of the lake, in a folder or in a bucket."""
 
-def scan(source: Path | list[Path]) -> pl.LazyFrame:
+
+def scan(source: LakePath | Sequence[LakePath]) -> pl.LazyFrame:
     """Scan files by path: a folder's name may hold the characters of a pattern."""
-    return pl.scan_parquet(source, glob=False, hive_partitioning=False)
+    paths = source if isinstance(source, Sequence) else [source]
+    return pl.scan_parquet(
+        [str(path) for path in paths],
+        glob=False,
+        hive_partitioning=False,
+        storage_options=options_of(paths[0]),
+    )
 
 
-def replace(path: Path, frame: pl.DataFrame, metadata: dict[str, str]) -> None:
+def options_of(path: LakePath) -> dict[str, str] | None:
+    """How polars reaches what does not lie in a folder."""
+    return path.options if isinstance(path, ObjectPath) else None
+
+
+def replace(path: LakePath, frame: pl.DataFrame, metadata: dict[str, str]) -> None:
     """Put the frame in the file's place in one step; the caller syncs the folder."""
+    content = BytesIO()  # written in one piece: polars would hide what the file system says
+    frame.write_parquet(content, compression="zstd", metadata=metadata)
+    if isinstance(path, ObjectPath):
+        path.write(content.getvalue())
+        return
     beside = path.with_name(f"{path.name}.tmp")
-    with beside.open("wb") as file:
-        frame.write_parquet(file, compression="zstd", metadata=metadata)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    try:
+        with beside.open("wb") as file:
+            file.write(content.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise
 
 
-def sync(folder: Path) -> None:
+def sync(folder: LakePath) -> None:
     """Make renames and removals in the folder survive a loss of power."""
+    if isinstance(folder, ObjectPath):
+        return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -32,11 +62,11 @@ def sync(folder: Path) -> None:
         os.close(handle)
 
 
-def damage(table: str, paths: list[Path], error: Exception) -> DataError:
+def damage(table: str, paths: list[LakePath], error: Exception) -> DataError:
     """Find the file that cannot be read, or that is shaped unlike the others."""
     for path in paths:
         try:
-            pl.read_parquet(path, glob=False)
+            scan(path).collect()
         except FileNotFoundError:
             continue
         except (pl.exceptions.PolarsError, OSError) as fault:

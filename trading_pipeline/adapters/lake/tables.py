@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import date
+from functools import cache
 from typing import NamedTuple
 
 import polars as pl
@@ -19,6 +20,7 @@ class Choice(NamedTuple):
     columns: Sequence[str] | None = None
 
 
+@cache
 def empty(table: str) -> pl.DataFrame:
     """Return the table without rows; `features` with the columns of the present feature list."""
     from trading_pipeline.core.schemas import TABLES  # heavy: on first use
@@ -41,8 +43,8 @@ def require_known(table: str) -> None:
 
 def require_only(table: str, frame: pl.DataFrame, sessions: list[date]) -> None:
     """Raise SchemaError for rows of other sessions."""
-    strays = frame.filter(~pl.col("session").is_in(sessions))["session"]
-    if len(strays):
+    if set(frame["session"].unique()) - set(sessions):
+        strays = frame.filter(~pl.col("session").is_in(sessions))["session"]
         raise SchemaError(
             f"{table} has {len(strays)} rows outside the sessions to write, the first of"
             f" {strays.min()}."
@@ -67,7 +69,8 @@ def collected(table: str, parts: list[pl.LazyFrame], choice: Choice) -> pl.DataF
     if choice.symbols is not None:
         among = pl.col("symbol").is_in(list(choice.symbols))
         chosen = [part.filter(among) for part in chosen]
-    return pl.concat(pl.collect_all(chosen)).sort(order, maintain_order=True).select(wanted)
+    whole = pl.concat(chosen).sort(order, maintain_order=True).select(wanted)
+    return whole.collect()
 
 
 def joined(rows: pl.DataFrame, others: pl.DataFrame, place: str) -> pl.DataFrame:

@@ -10,6 +10,8 @@ from typing import Final
 
 import polars as pl
 
+from trading_pipeline.core.market.action_kinds import of_prices
+
 SMALLEST: Final = 1.2
 """The ratio from which a move can be told from an ordinary day's; smaller ones are `unverified`."""
 
@@ -31,15 +33,24 @@ def compare(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
     no bars. `announced` is E, `moved` the close before over the close; actions of one day are one.
     Only the bars up to the session enter, so no later one changes a verdict.
     """
-    moves = _moves(bars)
-    days = actions.group_by(_DAY).agg(pl.col("split_ratio").product(), pl.col("dividend").sum())
-    found = days.join(moves, on=_DAY, how="left").with_columns(announced=_expected())
-    earlier = _earlier(found, moves, actions)
-    judged = found.with_columns(earlier=pl.lit(value=False)).update(earlier, on=_DAY)
+    told = actions.lazy()
+    moves = _moves(bars.lazy(), actions["symbol"].unique().to_list())
+    days = (
+        of_prices(actions)
+        .lazy()
+        .group_by(_DAY)
+        .agg(pl.col("split_ratio").product(), pl.col("dividend").sum())
+    )
+    found = days.join(moves, on=_DAY, how="left").with_columns(announced=_expected()).collect()
+    large = found.lazy().filter(_is_large(pl.col("announced")))
+    judged = found.lazy().with_columns(earlier=pl.lit(value=False))
+    if not large.collect().is_empty():
+        judged = found.lazy().join(_earlier(large, moves, told), on=_DAY, how="left")
     return (
-        actions.join(judged.with_columns(verdict=_verdict()), on=_DAY, how="left")
+        told.join(judged.with_columns(verdict=_verdict()), on=_DAY, how="left")
         .select(CHECKS)
         .sort("session", "symbol", "ex_date", "kind")
+        .collect()
     )
 
 
@@ -51,13 +62,13 @@ def credible(actions: pl.DataFrame, checks: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _moves(bars: pl.DataFrame) -> pl.DataFrame:
-    """The close before each bar, and how it stands to the bar's close and open."""
+def _moves(bars: pl.LazyFrame, symbols: list[str]) -> pl.LazyFrame:
+    """The close before each bar of the symbols, and how it stands to the bar's close and open."""
     opening, close = pl.col("open"), pl.col("close")
     sound = opening.is_finite() & close.is_finite() & (opening > 0) & (close > 0)
     prior = close.shift().over("symbol")
     return (
-        bars.filter(sound)
+        bars.filter(pl.col("symbol").is_in(symbols) & sound)
         .unique(_DAY, keep="first", maintain_order=True)
         .sort(_DAY[::-1])
         .select(*_DAY, prior=prior, moved=prior / close, opened=prior / opening)
@@ -91,19 +102,22 @@ def _verdict() -> pl.Expr:
         .then(pl.lit("unverified"))
         .when(_fits(announced))
         .then(pl.lit("agrees"))
-        .when("earlier")
+        .when(pl.col("earlier").fill_null(value=False))
         .then(pl.lit("late"))
         .otherwise(pl.lit("contradicted"))
     )
 
 
-def _earlier(found: pl.DataFrame, moves: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
+def _earlier(large: pl.LazyFrame, moves: pl.LazyFrame, actions: pl.LazyFrame) -> pl.LazyFrame:
     """The days whose price had fallen as announced shortly before, and no action explains that."""
     unexplained = moves.join(actions, on=_DAY, how="anti")
-    large = found.filter(_is_large(pl.col("announced"))).select(*_DAY, "announced")
-    before = large.join(unexplained, on="symbol", suffix="_before").filter(
-        pl.col("session_before") < pl.col("session"),
-        pl.col("session_before") >= pl.col("session") - EARLIER,
-        _fits(pl.col("announced")) & _is_large(pl.col("moved")),
+    before = (
+        large.select(*_DAY, "announced")
+        .join(unexplained, on="symbol", suffix="_before")
+        .filter(
+            pl.col("session_before") < pl.col("session"),
+            pl.col("session_before") >= pl.col("session") - EARLIER,
+            _fits(pl.col("announced")) & _is_large(pl.col("moved")),
+        )
     )
     return before.select(*_DAY).unique().with_columns(earlier=pl.lit(value=True))

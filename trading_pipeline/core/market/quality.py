@@ -6,18 +6,16 @@ a bar is suspect: it stays in the history, and its next bar says which it was (s
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from trading_pipeline.core.market.calendar import FIRST_SESSION, LAST_SESSION, sessions_between
 from trading_pipeline.core.market.checks import CheckOutcome, listed
-from trading_pipeline.core.market.corporate_actions import (
-    Convention,
-    action_factors,
-    require_columns,
-)
+from trading_pipeline.core.market.codes import coded, codes_of, named
+from trading_pipeline.core.market.corporate_actions import Convention, require_columns
+from trading_pipeline.core.market.moves import too_large
 
 BAR = ("symbol", "session", "open", "high", "low", "close", "volume", "vwap")
 """The columns of a clean bar; a quarantined one has `reason` as well."""
@@ -35,9 +33,11 @@ _FAULTS = (
     "duplicate",
     "not_a_session",
 )
+_SESSIONS = pl.Series(sessions_between(FIRST_SESSION, LAST_SESSION), dtype=pl.Date)
+_SYMBOLS = 1_000_000
+"""More symbols than there are."""
+
 _ROUNDING = 1e-6
-_LONGEST_PAUSE = timedelta(days=15)
-"""Days after which a bar begins a new stretch: over weeks, a large move is no surprise."""
 
 
 class QualityRules(BaseModel):
@@ -92,22 +92,26 @@ def gate(
     and not against the one before.
     """
     require_columns(bars, BAR, "Bars")
-    judged = (
-        bars.select("symbol", "session", pl.col(_NUMBERS).cast(pl.Float64))
-        .sort("session", "symbol", maintain_order=True)
-        .with_columns(**_faults())
-        .with_columns(faulty=pl.any_horizontal(_FAULTS))
+    rows = coded(bars, codes_of(bars)).select(
+        "symbol", "session", pl.col(_NUMBERS).cast(pl.Float64)
     )
-    faulty = judged.filter("faulty").select(*BAR, _reason())
-    sound = judged.filter(~pl.col("faulty")).select(BAR)
-    suspects = _moved(sound, actions, rules.max_move, convention).filter("beyond")
-    reasons = [f"{SUSPECT}{move:.2f}" for move in suspects["move"]]
+    if not _place(rows).is_sorted():
+        rows = rows.sort("session", "symbol", maintain_order=True)
+    may_repeat = bool((_place(rows).diff() == 0).any())
+    faults = rows.select(**_faults(may_repeat=may_repeat))
+    is_faulty = faults.select(pl.any_horizontal(pl.all())).to_series()
+    sound = rows.filter(~is_faulty)
+    reasons = faults.filter(is_faulty).select(_reason().alias("reason"))
+    faulty = rows.filter(is_faulty).select(BAR).hstack(reasons)
+    limit = rules.max_move + 1e-9  # 130 / 100 − 1 is a little more than 0.3 in float64
+    suspects = too_large(sound, actions, limit=limit, convention=convention)
+    moves = [f"{SUSPECT}{move:.2f}" for move in suspects["move"]]
     return Gated(
-        clean=sound,
-        quarantined=faulty,
+        clean=named(sound),
+        quarantined=named(faulty),
         suspects=suspects.select(
             *BAR,
-            pl.Series("reason", reasons, dtype=pl.String),
+            pl.Series("reason", moves, dtype=pl.String),
             "move",
             "verdict",
             "decided_in",
@@ -136,19 +140,18 @@ def check_session(
     ]
 
 
-def _faults() -> dict[str, pl.Expr]:
+def _faults(*, may_repeat: bool) -> dict[str, pl.Expr]:
     """What can be wrong with a bar taken by itself: a boolean column a fault, never null."""
     opening, high, low, close, volume, vwap = (_finite(name) for name in _NUMBERS)
     lowest, highest = pl.min_horizontal(opening, close), pl.max_horizontal(opening, close)
-    sessions = sessions_between(FIRST_SESSION, LAST_SESSION)
     faults = (
         pl.any_horizontal(value.is_null() for value in (opening, high, low, close, volume)),
         pl.any_horizontal(price <= 0 for price in (opening, high, low, close, vwap)),
         volume < 0,
         high < low,
         (highest > high * (1 + _ROUNDING)) | (lowest < low * (1 - _ROUNDING)),
-        _superfluous(),
-        ~pl.col("session").is_in(sessions),
+        _superfluous() if may_repeat else pl.col("session").is_null() & False,
+        ~pl.col("session").is_in(_SESSIONS.implode()),
     )
     named = zip(_FAULTS, faults, strict=True)
     return {name: fault.fill_null(value=name == "not_a_session") for name, fault in named}
@@ -156,7 +159,7 @@ def _faults() -> dict[str, pl.Expr]:
 
 def _reason() -> pl.Expr:
     named = (pl.when(name).then(pl.lit(name)) for name in _FAULTS)
-    return pl.concat_str(named, separator="; ", ignore_nulls=True).alias("reason")
+    return pl.concat_str(named, separator="; ", ignore_nulls=True)
 
 
 def _finite(name: str) -> pl.Expr:
@@ -169,46 +172,10 @@ def _superfluous() -> pl.Expr:
     return ~pl.struct(BAR).is_first_distinct() | differing
 
 
-def _moved(
-    sound: pl.DataFrame, actions: pl.DataFrame, max_move: float, convention: Convention
-) -> pl.DataFrame:
-    """The sound bars with `move`, the size of the daily return, and whether it is `beyond`.
-
-    `verdict` and `decided_in` are what the next bar of the symbol says of it.
-    """
-    close, step, session = pl.col("close"), pl.col("step"), pl.col("session")
-    one_ago, two_ago, step_ago = close.shift(1), close.shift(2), step.shift(1)
-    stretch = ("symbol", "stretch")
-    daily = (close * step / one_ago - 1).abs().over(stretch)
-    over_two = (close * step * step_ago / two_ago - 1).abs().over(stretch)
-    limit = max_move + 1e-9  # 130 / 100 − 1 is a little more than 0.3 in float64
-    beyond = (daily > limit) & (over_two > limit).fill_null(value=True)
-    verdict = (
-        pl.when(session.shift(-1).is_null())
-        .then(None)
-        .when((pl.col("move").shift(-1) > limit) & (pl.col("over_two").shift(-1) <= limit))
-        .then(pl.lit("reverted"))
-        .otherwise(pl.lit("confirmed"))
-    )
-    steps = _steps(sound, actions, convention)
-    return (
-        sound.join(steps, on=["symbol", "session"], how="left", maintain_order="left")
-        .with_columns(
-            step.fill_null(1.0),
-            stretch=(session.diff() > _LONGEST_PAUSE).cum_sum().over("symbol").fill_null(0),
-        )
-        .with_columns(move=daily, over_two=over_two, beyond=beyond.fill_null(value=False))
-        .with_columns(verdict=verdict.over(stretch), decided_in=session.shift(-1).over(stretch))
-    )
-
-
-def _steps(sound: pl.DataFrame, actions: pl.DataFrame, convention: Convention) -> pl.DataFrame:
-    """What a close is multiplied by to compare it with the one before, where that is not 1.
-
-    Only the actions between two neighboring bars enter, so no later action can change a verdict.
-    """
-    factors = action_factors(sound, actions, convention=convention).drop_nulls("session")
-    return factors.group_by("symbol", "session").agg(step=(1 / pl.col("price_factor")).product())
+def _place(rows: pl.DataFrame) -> pl.Series:
+    """A number by which rows sort like by session and symbol."""
+    day, code = rows["session"].to_physical(), rows["symbol"].to_physical()
+    return day.cast(pl.Int64) * _SYMBOLS + code
 
 
 def _coverage(

@@ -10,6 +10,7 @@ from datetime import datetime
 
 import polars as pl
 
+from trading_pipeline.core.market.action_kinds import is_void, voided
 from trading_pipeline.core.market.corporate_actions import require_columns
 from trading_pipeline.errors import SettingsError
 
@@ -51,13 +52,15 @@ def current(
                 f"The time {as_known_at} has no time zone: an aware one is expected."
             )
         deliveries = deliveries.filter(pl.col("known_at") <= as_known_at)
-    newest = pl.col("known_at") == pl.col("known_at").max().over(key)
-    return deliveries.filter(newest).unique(maintain_order=True).sort(key, maintain_order=True)
+    rows = deliveries.lazy()
+    if deliveries["known_at"].min() != deliveries["known_at"].max():
+        rows = rows.filter(pl.col("known_at") == pl.col("known_at").max().over(key))
+    return rows.unique(maintain_order=True).sort(key, maintain_order=True).collect()
 
 
 def known_actions(deliveries: pl.DataFrame, as_known_at: datetime | None = None) -> pl.DataFrame:
     """The corporate actions known at `as_known_at`, without those that were taken back."""
-    return current(deliveries, as_known_at, key=ACTIONS_KEY).filter(~_is_void())
+    return current(deliveries, as_known_at, key=ACTIONS_KEY).filter(~is_void())
 
 
 def withdrawn(
@@ -66,25 +69,21 @@ def withdrawn(
     """The rows that say of the vendor's known actions which `delivered` lacks: taken back.
 
     A vendor that moves an ex-date delivers the new one and no longer the old one. The rows have
-    ratio 1 and dividend 0, so that whoever adjusts by them changes nothing.
+    ratio 1, dividend 0 and no new symbol, so that whoever adjusts by them changes nothing.
     """
     known = known_actions(held, known_at).filter(pl.col("vendor") == vendor)
     return known.join(delivered, on=ACTIONS_KEY, how="anti", maintain_order="left").with_columns(
-        split_ratio=pl.lit(1.0),
-        dividend=pl.lit(0.0),
+        **voided(),
         known_at=pl.lit(known_at).cast(pl.Datetime("us", "UTC")),
     )
-
-
-def _is_void() -> pl.Expr:
-    return (pl.col("split_ratio") == 1) & (pl.col("dividend") == 0)
 
 
 def merge(held: pl.DataFrame, delivered: pl.DataFrame, *, key: Sequence[str] = BARS_KEY) -> Merged:
     """Add a delivery to those held: what repeats the delivery before it adds nothing.
 
-    Merging is idempotent, and of identical deliveries the earliest is kept in whatever order they
-    come. Both frames have the same columns, `known_at` among them; values are compared in all
+    Merging is idempotent, of identical deliveries the earliest is kept, and deliveries that differ
+    leave the same rows in whatever order they come. Both frames have the same columns, `known_at`
+    among them; values are compared in all
     columns but vendor and known_at.
     """
     require_columns(delivered, (*key, "known_at"), "Deliveries")

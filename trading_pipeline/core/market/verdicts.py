@@ -60,6 +60,8 @@ def by_rule(suspects: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
 
 def in_force(verdicts: pl.DataFrame, as_known_at: datetime | None = None) -> pl.DataFrame:
     """The verdict that counts on each bar: the newest a person gave, else the newest by rule."""
+    if verdicts.is_empty():
+        return verdicts
     newest = current(verdicts, as_known_at, key=VERDICTS_KEY)
     by_person = pl.col("decided_by") != RULE
     ranked = newest.sort(*_BAR_KEY, by_person, "known_at", "decided_by")
@@ -72,6 +74,8 @@ def apply(gated: Gated, verdicts: pl.DataFrame) -> Gated:
     A suspect stays clean and is listed in quarantined as well, unless it was released; reverted and
     rejected bars are in quarantined only, and their reason says so.
     """
+    if gated.suspects.is_empty() and verdicts.is_empty():
+        return gated
     said = verdicts.select(*_BAR_KEY, "verdict")
     listed = gated.suspects.select(*BAR, "reason")
     others = gated.clean.join(listed, on=_BAR_KEY, how="anti").with_columns(reason=pl.lit(None))

@@ -164,7 +164,7 @@ def test_no_bars_give_no_bars() -> None:
     ("ratio", "dollars"), [(0.0, 0.0), (-2.0, 0.0), (float("nan"), 0.0), (1.0, -1.0), (None, 0.0)]
 )
 def test_an_action_that_cannot_be_is_refused_by_name(ratio: float | None, dollars: float) -> None:
-    row = ("A", FIRST, "split", ratio, dollars)
+    row = ("A", FIRST, "split", ratio, dollars, None, None)
     actions = pl.DataFrame([row], schema=actions_of().schema, orient="row")
     with pytest.raises(SchemaError, match="A on 2012-01-03"):
         adjust(bars_of({"A": [1.0, 1.0]}), actions, convention="crsp")

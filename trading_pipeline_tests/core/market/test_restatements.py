@@ -1,7 +1,9 @@
 """Deliveries over time and what is known when."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
+from random import Random
 
 import polars as pl
 import pytest
@@ -115,9 +117,9 @@ def test_a_naive_time_is_refused_and_a_missing_column_named() -> None:
 
 
 CELLS = st.lists(st.sampled_from([1.0, 2.0, None]), min_size=1, max_size=3)
-DELIVERIES = st.lists(st.tuples(CELLS, st.integers(0, 4)), min_size=1, max_size=4).map(
-    lambda drawn: [_delivery({"A": closes}, day=day) for closes, day in drawn]
-)
+DELIVERIES = st.lists(
+    st.tuples(CELLS, st.integers(0, 4)), min_size=1, max_size=4, unique_by=lambda drawn: drawn[1]
+).map(lambda drawn: [_delivery({"A": closes}, day=day) for closes, day in drawn])
 
 
 @settings(max_examples=50)
@@ -141,6 +143,41 @@ def test_identical_deliveries_leave_the_earliest_in_whatever_order(
     for day in order:
         held = merge(held, _delivery({"A": closes}, day=day)).frame
     assert held.equals(_delivery({"A": closes}))
+
+
+@settings(max_examples=50)
+@given(
+    st.lists(st.sets(st.sampled_from("ABC"), min_size=1), min_size=2, max_size=4),
+    st.randoms(use_true_random=False),
+)
+def test_deliveries_that_differ_leave_the_same_state_in_any_order(
+    parts: list[set[str]], shuffled: Random
+) -> None:
+    deliveries = [
+        _delivery({symbol: [float(day)] for symbol in sorted(part)}, day=day)
+        for day, part in enumerate(parts, start=1)
+    ]
+    kept = list[pl.DataFrame]()
+    for _ in range(2):
+        held = deliveries[0].clear()
+        for delivery in deliveries:
+            held = merge(held, delivery).frame
+        kept.append(held)
+        shuffled.shuffle(deliveries)
+    assert kept[0].equals(kept[1])
+
+
+@settings(max_examples=50)
+@given(DELIVERIES)
+def test_more_is_known_later_and_nothing_is_forgotten(deliveries: list[pl.DataFrame]) -> None:
+    held = deliveries[0].clear()
+    for delivery in sorted(deliveries, key=lambda each: each["known_at"].to_list()):
+        held = merge(held, delivery).frame
+    moments = sorted(set(held["known_at"]))
+    for earlier, later in pairwise(moments):
+        then, after = current(held, earlier), current(held, later)
+        assert set(then["session"]) <= set(after["session"])
+        assert current(held.filter(pl.col("known_at") <= later), earlier).equals(then)
 
 
 def test_real_restatements_between_two_deliveries_are_found(shared_data: Path) -> None:

@@ -121,3 +121,17 @@ def test_no_bar_is_lost_or_doubled_whatever_is_said(
     together = pl.concat([after.clean, aside.drop("reason")]).sort("session", "symbol")
     assert together.equals(before.clean)
     assert set(suspended(after.quarantined)) <= {"A"}
+
+
+def test_a_close_halved_for_one_day_reverts_and_the_day_after_is_kept() -> None:
+    """118.90, 61.60, 123.50: three closes of a real feed."""
+    bars = bars_of({"A": [118.2, 118.9, 61.6, 123.5]})
+    gated = gate(bars, actions_of(), QualityRules(), convention="yahoo")
+    assert gated.suspects.select("close", "verdict").rows() == [(61.6, "reverted")]
+    assert 123.5 in gated.clean["close"]
+
+
+def test_another_security_under_a_symbol_is_suspect_on_its_first_day() -> None:
+    bars = bars_of({"A": [40.0, 40.4, 9.1, 9.2]})
+    gated = gate(bars, actions_of(), QualityRules(), convention="yahoo")
+    assert gated.suspects.select("close", "verdict").rows() == [(9.1, "confirmed")]

@@ -1,0 +1,34 @@
+"""Symbols as codes, by which millions of rows are sorted and joined several times faster."""
+
+from typing import Final
+
+import polars as pl
+
+DAYS: Final = 1_000_000
+"""More than any day's number: a symbol's code and a day make one number that sorts like both."""
+
+
+def codes_of(frame: pl.DataFrame) -> pl.Enum:
+    """The symbols of a frame in their order."""
+    return pl.Enum(frame["symbol"].drop_nulls().unique().sort())
+
+
+def coded(frame: pl.DataFrame, codes: pl.Enum) -> pl.DataFrame:
+    """The rows whose symbol has a code, with the code for it."""
+    if frame.schema["symbol"] == codes:
+        return frame
+    code = frame["symbol"].cast(codes, strict=False)
+    rows = frame.with_columns(code)
+    return rows.filter(code.is_not_null()) if code.null_count() else rows
+
+
+def named(frame: pl.DataFrame) -> pl.DataFrame:
+    """The rows with the symbol again for its code."""
+    return frame.with_columns(pl.col("symbol").cast(pl.String))
+
+
+def places(frame: pl.DataFrame, day: str, codes: pl.Enum) -> pl.Series:
+    """A number a row, which sorts by symbol and day; null for a symbol without a code."""
+    symbol = frame["symbol"]
+    code = (symbol if symbol.dtype == codes else symbol.cast(codes, strict=False)).to_physical()
+    return code.cast(pl.Int64) * DAYS + frame[day].to_physical().cast(pl.Int64)

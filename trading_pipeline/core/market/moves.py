@@ -1,0 +1,85 @@
+"""Moves too large to be taken as they are, and what the next bar made of each."""
+
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from trading_pipeline.core.market.codes import DAYS, coded, codes_of, named, places
+from trading_pipeline.core.market.corporate_actions import Convention, action_factors
+from trading_pipeline.core.market.instruments import by_instrument, by_symbol, lives
+
+LONGEST_PAUSE: Final = 15
+"""Days after which a bar begins a new stretch: over weeks, a large move is no surprise."""
+
+Floats = NDArray[np.float64]
+
+
+def too_large(
+    sound: pl.DataFrame, actions: pl.DataFrame, *, limit: float, convention: Convention
+) -> pl.DataFrame:
+    """The bars whose adjusted close moves by more than `limit` against both of the two before it.
+
+    `sound` is sorted by session and symbol, a row each. Added are move, the size of the daily
+    return, and what the next bar of the instrument says of it: verdict and decided_in.
+    """
+    stands_for = lives(actions)
+    by_id = by_instrument(named(sound), stands_for) if len(stands_for) else sound
+    told = by_instrument(actions, stands_for, "ex_date")
+    codes = by_id.schema["symbol"]
+    if not isinstance(codes, pl.Enum):
+        codes = codes_of(by_id)
+    rows = coded(by_id, codes).sort("symbol", maintain_order=True)
+    found = _found(rows, _steps(rows, coded(told, codes), convention), limit)
+    return by_symbol(named(found), stands_for).sort("session", "symbol")
+
+
+def _found(rows: pl.DataFrame, step: Floats, limit: float) -> pl.DataFrame:
+    close, key = rows["close"].to_numpy(), _keys(rows)
+    follows = np.diff(key, prepend=-DAYS) <= LONGEST_PAUSE
+    daily, over_two = _change(close, step, 1), _change(close, step * _before(step), 2)
+    daily[~follows] = np.nan
+    over_two[~(follows & _before(follows))] = np.nan
+    at = np.flatnonzero((daily > limit) & ~(over_two <= limit))
+    after = np.minimum(at + 1, max(len(rows) - 1, 0))
+    is_told = (after > at) & follows[after]
+    reverted = (daily[after] > limit) & (over_two[after] <= limit)
+    verdict = np.where(reverted, "reverted", "confirmed")
+    return rows[at].with_columns(
+        pl.Series("move", daily[at], dtype=pl.Float64),
+        pl.Series("verdict", np.where(is_told, verdict, ""), dtype=pl.String).replace("", None),
+        rows["session"][after].set(pl.Series(~is_told), None).alias("decided_in"),
+    )
+
+
+def _steps(rows: pl.DataFrame, actions: pl.DataFrame, convention: Convention) -> Floats:
+    """What each close is multiplied by to compare it with the one before.
+
+    Only the actions between two neighboring bars enter, so no later action can change a verdict.
+    """
+    steps = np.ones(len(rows))
+    factors = action_factors(rows, actions, convention=convention).drop_nulls("session")
+    if len(factors):
+        step = (1 / pl.col("price_factor")).product()
+        each = factors.group_by("symbol", "session").agg(step=step)
+        steps[np.searchsorted(_keys(rows), _keys(each))] = each["step"].to_numpy()
+    return steps
+
+
+def _keys(rows: pl.DataFrame) -> NDArray[np.int64]:
+    codes = rows.schema["symbol"]
+    assert isinstance(codes, pl.Enum)  # noqa: S101 - the rows are coded
+    return places(rows, "session", codes).to_numpy()
+
+
+def _change(close: Floats, step: Floats, bars: int) -> Floats:
+    """How far each close is from the one so many rows before, as a part of it."""
+    found = np.full(len(close), np.nan)
+    found[bars:] = np.abs(close[bars:] * step[bars:] / close[:-bars] - 1)
+    return found
+
+
+def _before(values: NDArray[Any]) -> NDArray[Any]:
+    """The value of the row before; of the first, its own."""
+    return np.concatenate([values[:1], values[:-1]])
