@@ -16,6 +16,8 @@ from zlib import crc32
 import numpy as np
 import polars as pl
 
+from trading_pipeline.errors import SettingsError
+
 if TYPE_CHECKING:
     from redis import Redis
 
@@ -124,12 +126,15 @@ class FeatureStore:
             from redis.backoff import NoBackoff  # noqa: PLC0415
             from redis.retry import Retry  # noqa: PLC0415
 
-            self._opened = Redis.from_url(
-                self._url,
-                socket_connect_timeout=self._patience,
-                socket_timeout=self._patience,
-                retry=Retry(NoBackoff(), 0),
-            )
+            try:
+                self._opened = Redis.from_url(
+                    self._url,
+                    socket_connect_timeout=self._patience,
+                    socket_timeout=self._patience,
+                    retry=Retry(NoBackoff(), 0),
+                )
+            except ValueError as error:
+                raise SettingsError("TP_REDIS_URL is not a URL: redis://… is expected.") from error
         return self._opened
 
 
@@ -151,8 +156,9 @@ def _unpacked(value: Any, count: int) -> "np.ndarray[Any, np.dtype[np.float32]] 
 def _frame(
     found: Mapping[str, "np.ndarray[Any, np.dtype[np.float32]]"], kind: FeatureSet, session: date
 ) -> pl.DataFrame:
-    rows = np.array(list(found.values()), dtype=np.float32).reshape(len(found), len(kind.names))
-    features = pl.DataFrame(rows, schema=list(kind.names), orient="row", nan_to_null=True)
+    values = np.concatenate([*found.values(), np.empty(0, np.float32)])
+    rows = pl.Series(values).fill_nan(None).reshape((len(found), len(kind.names)))
+    features = rows.arr.to_struct(list(kind.names)).struct.unnest()  # a column each, all at once
     keys = pl.DataFrame({"symbol": list(found)}, schema={"symbol": pl.String})
     return keys.with_columns(
         pl.lit(session).alias("session"), pl.lit(kind.version).alias("feature_version")

@@ -1,6 +1,5 @@
 """`trading-pipeline model …`: the life of a model, from registered to active and back."""
 
-import json as json_text
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Final
@@ -18,12 +17,14 @@ from trading_pipeline.core.models.release import Release
 from trading_pipeline.defs.training import bench_of
 from trading_pipeline.errors import ModelNotFoundError, SettingsError
 from trading_pipeline.flows import lifecycle
+from trading_pipeline.flows.announce import of_model
 from trading_pipeline.flows.compare import Comparison
 from trading_pipeline.flows.compare import compare as compare_models
 from trading_pipeline.flows.history import Version
 from trading_pipeline.flows.history import history as versions_of
 from trading_pipeline.flows.judge import Bench
 from trading_pipeline.flows.lifecycle import Activated
+from trading_pipeline.flows.model_documents import history_report
 from trading_pipeline.flows.register import Declared, register_file
 from trading_pipeline.settings import Settings, utc_now
 
@@ -73,11 +74,10 @@ def activate(version: str, *, reason: Reason = "") -> int:
     """
     settings = _settings()
     store = services.models(settings)
-    _tell(
-        lifecycle.activate(
-            _bench(settings), store, strategy=settings.strategy, version=version, cause=_why(reason)
-        )
+    done = lifecycle.activate(
+        _bench(settings), store, strategy=settings.strategy, version=version, cause=_why(reason)
     )
+    _tell(settings, done)
     return 0
 
 
@@ -86,7 +86,8 @@ def reload() -> int:
     """Load the version that the registry's alias `champion` names; the old one stays on failure."""
     settings = _settings()
     store, cause = services.models(settings), _why("reload")
-    _tell(lifecycle.reload(_bench(settings), store, strategy=settings.strategy, cause=cause))
+    done = lifecycle.reload(_bench(settings), store, strategy=settings.strategy, cause=cause)
+    _tell(settings, done)
     return 0
 
 
@@ -99,7 +100,7 @@ def rollback(*, reason: Reason = "") -> int:
     """
     settings = _settings()
     store = services.models(settings)
-    _tell(lifecycle.rollback(store, strategy=settings.strategy, cause=_why(reason)))
+    _tell(settings, lifecycle.rollback(store, strategy=settings.strategy, cause=_why(reason)))
     return 0
 
 
@@ -125,7 +126,12 @@ def history(*, json: Annotated[bool, Parameter(negative="")] = False) -> int:
         json: Print JSON and nothing else.
     """
     settings = _settings()
-    show_history(versions_of(services.models(settings), settings.strategy), as_json=json)
+    found = versions_of(services.models(settings), settings.strategy)
+    if json:
+        report = history_report(settings.strategy, found)
+        Page().console.out(report.model_dump_json(indent=2), highlight=False)
+    else:
+        show_history(found)
     return 0
 
 
@@ -145,8 +151,8 @@ def compare(first: str | None = None, second: str | None = None) -> int:
     return 0
 
 
-def show_history(found: list[Version], *, as_json: bool, console: Console | None = None) -> None:
-    """Print the versions as JSON or as a table."""
+def show_history(found: list[Version], console: Console | None = None) -> None:
+    """Print the versions as a table."""
     page = Page(console)
     rows = {
         one.version: {
@@ -160,10 +166,6 @@ def show_history(found: list[Version], *, as_json: bool, console: Console | None
         }
         for one in found
     }
-    if as_json:
-        listed = [{"version": version, **row} for version, row in rows.items()]
-        page.console.out(json_text.dumps(listed, indent=2), highlight=False)
-        return
     table = columns("Version>", "Status", "Trained through", "Active from", "Until", "By", "Reason")
     for version, row in rows.items():
         table.add_row(version, *(str(value or "") for value in list(row.values())[:6]))
@@ -195,7 +197,8 @@ def _settings() -> Settings:
     return settings
 
 
-def _tell(done: Activated) -> None:
+def _tell(settings: Settings, done: Activated) -> None:
+    services.announcer(settings).tell(of_model(done, who=BY, now=utc_now()))
     page = Page()
     for one in done.outcomes:
         page.line(one.name, one.sentence)

@@ -7,9 +7,11 @@ from trading_pipeline.adapters.model_store import Cause, ModelStore
 from trading_pipeline.core.market.calendar import last_closed_session, previous_session
 from trading_pipeline.defs.models import verdicts
 from trading_pipeline.defs.partitions import EXCHANGE_ZONE, SESSIONS
+from trading_pipeline.defs.resources import announcer
 from trading_pipeline.defs.training import bench_of
 from trading_pipeline.errors import TradingPipelineError
 from trading_pipeline.flows import lifecycle
+from trading_pipeline.flows.announce import of_model
 from trading_pipeline.flows.judge import Bench
 from trading_pipeline.flows.lifecycle import Activated
 from trading_pipeline.settings import Settings, utc_now
@@ -46,7 +48,7 @@ def activate_version(  # noqa: PLR0917 - Dagster gives them by name
         version=config.version,
         cause=_cause(context, config.reason),
     )
-    _tell(context, done)
+    _tell(context, settings, done)
 
 
 @dg.op
@@ -60,7 +62,8 @@ def reload_champion(
     cause = _cause(context, "the registry names it")
     strategy = settings.strategy
     bench = _bench(settings, lake)
-    _tell(context, lifecycle.reload(bench, model_store, strategy=strategy, cause=cause))
+    done = lifecycle.reload(bench, model_store, strategy=strategy, cause=cause)
+    _tell(context, settings, done)
 
 
 @dg.op
@@ -72,7 +75,8 @@ def roll_back(
 ) -> None:
     """Make the model that traded before the champion again."""
     cause = _cause(context, config.reason)
-    _tell(context, lifecycle.rollback(model_store, strategy=settings.strategy, cause=cause))
+    done = lifecycle.rollback(model_store, strategy=settings.strategy, cause=cause)
+    _tell(context, settings, done)
 
 
 @dg.op
@@ -138,8 +142,8 @@ retrain = dg.define_asset_job(
     "retrain",
     selection=dg.AssetSelection.assets("challenger"),
     partitions_def=SESSIONS,
-    description="Train a challenger as of a session and judge it. A range of sessions is a run "
-    "each: a walk-forward study over years.",
+    description="Train a challenger as of a session and judge it. A range of sessions is one "
+    "walk-forward study: all of it is judged out of sample, window by window.",
 )
 
 
@@ -173,7 +177,9 @@ def _cause(context: dg.OpExecutionContext, reason: str) -> Cause:
     return Cause(f"run {context.run_id}", utc_now(), reason)
 
 
-def _tell(context: dg.OpExecutionContext, done: Activated) -> None:
+def _tell(context: dg.OpExecutionContext, settings: Settings, done: Activated) -> None:
+    who = f"run {context.run_id}"
+    announcer(settings).tell(of_model(done, who=who, now=utc_now()))
     context.add_output_metadata(
         {
             "model_version": done.release.model_version,

@@ -9,12 +9,12 @@ from trading_pipeline.core.features.labels import label
 from trading_pipeline.core.market.calendar import FIRST_SESSION
 from trading_pipeline.core.market.checks import CheckOutcome
 from trading_pipeline.core.market.corporate_actions import adjust
-from trading_pipeline.core.market.restatements import ACTIONS_KEY, current
 from trading_pipeline.core.models import gates
 from trading_pipeline.core.models.evaluation import Mean, daily_ic, mean_of
 from trading_pipeline.core.models.release import Release
 from trading_pipeline.errors import FeatureMismatchError
 from trading_pipeline.flows.judge import Bench, predictions_of, recent_features
+from trading_pipeline.flows.know import actions
 from trading_pipeline.flows.predict import shadow_of
 
 
@@ -94,9 +94,8 @@ def _judged(bench: Bench, predictions: pl.DataFrame, model: Release) -> pl.DataF
         return pl.DataFrame(schema={"session": pl.Date, "rank_ic": pl.Float64})
     first, symbols = its.sort("session")["session"][0], its["symbol"].unique().to_list()
     bars = bench.lake.read("clean_bars", first, bench.through, symbols=symbols)
-    deliveries = bench.lake.read("corporate_actions", first, bench.through, symbols=symbols)
-    actions = current(deliveries, key=ACTIONS_KEY)
-    adjusted = adjust(bars, actions, convention=bench.convention, as_of=bench.through)
+    due = actions(bench.lake, symbols, first, bench.through)
+    adjusted = adjust(bars, due, convention=bench.convention, as_of=bench.through)
     known = label(adjusted, model.manifest.label).drop_nulls("label")
     rows = its.join(known, on=["symbol", "session"], how="inner")
     return daily_ic(rows).select("session", "rank_ic").drop_nulls().drop_nans()

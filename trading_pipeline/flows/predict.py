@@ -11,14 +11,22 @@ from trading_pipeline.adapters.model_store import ModelStore
 from trading_pipeline.core.models import gbm
 from trading_pipeline.core.models.release import Release
 from trading_pipeline.errors import MissingDataError, ModelError, SettingsError
+from trading_pipeline.flows.know import OwnFeatures
 
 _log = logging.getLogger(__name__)
 
 
 def predict(
-    lake: Lake, store: ModelStore, *, strategy: str, sessions: Sequence[date]
+    lake: Lake,
+    store: ModelStore,
+    *,
+    strategy: str,
+    sessions: Sequence[date],
+    own: OwnFeatures | None = None,
 ) -> pl.DataFrame:
     """Write and return the predictions of `sessions`: one for every stored feature row.
+
+    With `own`, for every row of those features instead.
 
     One release predicts them all: the one that may decide on the first of them, so none of them
     lies in what it was trained on. Raises MissingDataError for a session without features,
@@ -28,11 +36,16 @@ def predict(
     if not asked:
         raise SettingsError("There is no session to predict: at least one is expected.")
     release = store.release(strategy, session=asked[0])
-    return write_predictions(lake, release, strategy=strategy, sessions=asked)
+    return write_predictions(lake, release, strategy=strategy, sessions=asked, own=own)
 
 
 def predict_shadow(
-    lake: Lake, store: ModelStore, *, strategy: str, sessions: Sequence[date]
+    lake: Lake,
+    store: ModelStore,
+    *,
+    strategy: str,
+    sessions: Sequence[date],
+    own: OwnFeatures | None = None,
 ) -> pl.DataFrame:
     """Write and return what the challenger would have said, beside the champion's predictions.
 
@@ -45,7 +58,7 @@ def predict_shadow(
         release = store.challenger(strategy)
         known = [day for day in asked if release and release.manifest.trained_through <= day]
         if release and known:
-            return write_predictions(lake, release, strategy=shadow, sessions=known)
+            return write_predictions(lake, release, strategy=shadow, sessions=known, own=own)
     except ModelError as error:
         _log.error(
             "the challenger cannot predict", extra={"strategy": strategy, "error": str(error)}
@@ -61,18 +74,15 @@ def shadow_of(strategy: str) -> str:
 
 
 def write_predictions(
-    lake: Lake, release: Release, *, strategy: str, sessions: Sequence[date]
+    lake: Lake,
+    release: Release,
+    *,
+    strategy: str,
+    sessions: Sequence[date],
+    own: OwnFeatures | None = None,
 ) -> pl.DataFrame:
-    """Write and return a release's predictions for every stored feature row of the sessions."""
-    features = _features(lake, sessions)
-    predictor = gbm.load(release.text, feature_version=release.manifest.feature_version)
-    predictions = gbm.predict(predictor, features).select(
-        "symbol",
-        "session",
-        pl.lit(strategy).alias("strategy"),
-        "prediction",
-        pl.lit(release.model_version).alias("model_version"),
-    )
+    """Write and return a release's predictions for every feature row of the sessions."""
+    predictions = predicted(lake, release, strategy=strategy, sessions=sessions, own=own)
     lake.write("predictions", predictions, sessions, strategy=strategy)
     _log.info(
         "predictions written",
@@ -84,6 +94,26 @@ def write_predictions(
         },
     )
     return predictions
+
+
+def predicted(
+    lake: Lake,
+    release: Release,
+    *,
+    strategy: str,
+    sessions: Sequence[date],
+    own: OwnFeatures | None = None,
+) -> pl.DataFrame:
+    """Return a release's predictions for every feature row of the sessions; write nothing."""
+    features = own.rows(lake, sessions) if own else _features(lake, sessions)
+    predictor = gbm.load(release.text, feature_version=release.manifest.feature_version)
+    return gbm.predict(predictor, features).select(
+        "symbol",
+        "session",
+        pl.lit(strategy).alias("strategy"),
+        "prediction",
+        pl.lit(release.model_version).alias("model_version"),
+    )
 
 
 def _features(lake: Lake, sessions: Sequence[date]) -> pl.DataFrame:

@@ -1,64 +1,28 @@
 """Train a model on what the lake holds, judge it out of sample, record it, and release it."""
 
-import json
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 
-from trading_pipeline.adapters import plots
 from trading_pipeline.adapters.lake import Lake
-from trading_pipeline.adapters.model_store import Cause, ModelStore, ModelVersion, RunRecord
+from trading_pipeline.adapters.model_store import Cause, ModelStore
+from trading_pipeline.core.backtest.ranking import ranking, sharpe_of
 from trading_pipeline.core.features.labels import label
-from trading_pipeline.core.market.announcements import credible
 from trading_pipeline.core.market.calendar import session_window
-from trading_pipeline.core.market.corporate_actions import Convention, adjust
-from trading_pipeline.core.market.restatements import known_actions
-from trading_pipeline.core.models.dataset import Dataset, Split, build
-from trading_pipeline.core.models.release import ModelCard, Release, checksum
-from trading_pipeline.core.models.rules import TrainingRules
-from trading_pipeline.core.models.walk import Final, Fold, Progress, Walk, final, walk
+from trading_pipeline.core.market.corporate_actions import adjust
+from trading_pipeline.core.models.dataset import Dataset, build
+from trading_pipeline.core.models.release import Release
+from trading_pipeline.core.models.search import Trial, search
+from trading_pipeline.core.models.walk import Progress, final, walk
 from trading_pipeline.errors import MissingDataError, ModelNotFoundError, SettingsError
+from trading_pipeline.flows.know import actions
+from trading_pipeline.flows.trained import Judged, Trained, Training
+from trading_pipeline.flows.training_record import card_of, record_of, sharpes_on_record
+from trading_pipeline.flows.training_report import page_of
 
 SPARE_SESSIONS = 10
 """Sessions read before those needed, for sessions in which no symbol has a label."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Training:
-    """What to train, on which symbols, and as of which session: nothing later is read.
-
-    `revision` names the code that trains, for the record.
-    """
-
-    strategy: str
-    symbols: tuple[str, ...]
-    as_of: date
-    rules: TrainingRules
-    convention: Convention
-    revision: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trained:
-    """A registered model, what its walk-forward evaluation found, and how it was fitted."""
-
-    version: ModelVersion
-    card: ModelCard
-    walk: Walk
-    final: Final
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """Out-of-sample figures by name; those of the final model begin with train_ and valid_."""
-        return _metrics(self.walk, self.final)
-
-    @property
-    def splits(self) -> list[Split]:
-        """The windows of every fold, oldest first, then those of the final model."""
-        return [*(fold.split for fold in self.walk.folds), self.final.split]
 
 
 def ensure_release(
@@ -104,22 +68,54 @@ def train(
     before `as_of`. Raises MissingDataError when the lake holds too little, ModelError when the
     model tells no symbols apart, AdapterError when MLflow fails.
     """
-    tell = progress or _quietly
-    dataset = read_dataset(lake, training)
-    judged = walk(dataset, training.rules, tell)
-    fitted = final(dataset, training.rules, tell)
-    card = _card(training, judged, fitted)
-    record = _record(training, dataset, judged, fitted)
-    version = store.log_and_register(fitted.model.text, card, record)
+    judged = judge(read_dataset(lake, training), training, store, progress or _quietly)
+    page = page_of(judged)
+    card = card_of(judged)
+    version = store.log_and_register(judged.final.model.text, card, record_of(judged, page))
     _log.info(
         "model registered",
         extra={
             "strategy": training.strategy,
             "version": version.version,
-            "evaluation": judged.test.sentence(),
+            "evaluation": judged.sentence(),
         },
     )
-    return Trained(version=version, card=card, walk=judged, final=fitted)
+    return Trained(version=version, card=card, judged=judged, page=page)
+
+
+def judge(dataset: Dataset, training: Training, store: ModelStore, tell: Progress) -> Judged:
+    """Search parameters if asked, walk forward with the best, fit the model of the newest window.
+
+    The Sharpe ratio is deflated for the trials of the search and for all others on record as of the
+    same session.
+    """
+    rules, cost = training.rules, training.rules.cost_bps
+    share = rules.trials / (rules.trials + rules.folds + 1)
+    trials: list[Trial] = []
+    if rules.trials:
+        trials = search(
+            dataset,
+            rules,
+            lambda said: sharpe_of(said, cost),
+            lambda what, done: tell(what, share * done),
+        )
+        rules = rules.model_copy(update={"gbm": trials[0].params})
+
+    def rest(what: str, done: float) -> None:
+        tell(what, share + (1 - share) * done)
+
+    walked = walk(dataset, rules, rest)
+    tried = [trial.sharpe for trial in trials if trial.sharpe is not None]
+    tried += sharpes_on_record(store.runs(training.strategy), training)
+    return Judged(
+        training=training,
+        rules=rules,
+        dataset=dataset,
+        walk=walked,
+        final=final(dataset, rules, rest),
+        ranking=ranking(walked.predictions, dataset.rows, cost_bps=cost, trials=tried),
+        trials=trials,
+    )
 
 
 def read_dataset(lake: Lake, training: Training) -> Dataset:
@@ -132,11 +128,11 @@ def read_dataset(lake: Lake, training: Training) -> Dataset:
     first = _first_session(lake, training)
     symbols, last = training.symbols, training.as_of
     bars = lake.read("clean_bars", first, last, symbols=symbols)
-    deliveries = lake.read("corporate_actions", first, last, symbols=symbols)
-    checks = lake.read("action_checks", first, last, symbols=symbols)
-    actions = credible(known_actions(deliveries), checks)
-    adjusted = adjust(bars, actions, convention=training.convention, as_of=last)
+    due = actions(lake, symbols, first, last)
+    adjusted = adjust(bars, due, convention=training.convention, as_of=last)
     features = lake.read("features", first, last, symbols=symbols)
+    if training.own:
+        features = training.own.rows(lake, session_window(last, training.rules.sessions))
     return build(features, label(adjusted, training.rules.label))
 
 
@@ -145,7 +141,7 @@ def _first_session(lake: Lake, training: Training) -> date:
     rules, as_of = training.rules, training.as_of
     window = session_window(as_of, rules.sessions + SPARE_SESSIONS)
     needed = window[-rules.sessions :]
-    for table in ("features", "clean_bars"):
+    for table in ("clean_bars",) if training.own else ("features", "clean_bars"):
         missing = sorted(set(needed) - lake.held(table, needed[0], as_of, symbols=training.symbols))
         if missing or len(needed) < rules.sessions:
             raise MissingDataError(
@@ -154,98 +150,6 @@ def _first_session(lake: Lake, training: Training) -> date:
                 ": materialize them, or lower training.train_sessions or training.folds."
             )
     return window[0]
-
-
-def _card(training: Training, judged: Walk, fitted: Final) -> ModelCard:
-    return ModelCard(
-        strategy=training.strategy,
-        sha256=checksum(fitted.model.text),
-        features=fitted.model.features,
-        feature_version=fitted.model.feature_version,
-        label=training.rules.label,
-        symbols=training.symbols,
-        trained_from=fitted.split.train[0],
-        last_label=fitted.split.valid[-1],
-        trained_through=training.as_of,
-        best_iteration=fitted.model.best_iteration,
-        metrics=judged.test.metrics(),
-    )
-
-
-def _record(training: Training, dataset: Dataset, judged: Walk, fitted: Final) -> RunRecord:
-    rules = (
-        training.rules.model_dump(exclude={"gbm", "promotion"}) | training.rules.gbm.model_dump()
-    )
-    asked = {
-        "symbols": ",".join(training.symbols),
-        "as_of": training.as_of,
-        "convention": training.convention,
-    }
-    return RunRecord(
-        params=rules | asked,
-        metrics=_metrics(judged, fitted),
-        folds=[_fold_metrics(fold) for fold in judged.folds],
-        artifacts=_artifacts(judged, fitted),
-        tags=_tags(training, dataset, judged),
-    )
-
-
-def _tags(training: Training, dataset: Dataset, judged: Walk) -> dict[str, str]:
-    sessions = dataset.sessions()
-    tags = {
-        "strategy": training.strategy,
-        "feature_version": dataset.feature_version,
-        "data_from": str(sessions[0]),
-        "data_through": str(training.as_of),
-        "data_rows": str(len(dataset.rows)),
-        "data_digest": dataset.digest(),
-        "mlflow.source.name": "trading_pipeline",
-        "mlflow.note.content": judged.test.sentence(),
-    }
-    if training.revision:
-        tags["mlflow.source.git.commit"] = training.revision
-    return tags
-
-
-def _metrics(judged: Walk, fitted: Final) -> dict[str, float]:
-    inside = fitted.train.metrics("train_") | fitted.valid.metrics("valid_")
-    rounds = {"best_iteration": float(fitted.model.best_iteration)}
-    return judged.test.metrics() | inside | rounds
-
-
-def _fold_metrics(fold: Fold) -> dict[str, float]:
-    inside = fold.train.metrics("train_") | fold.valid.metrics("valid_")
-    return fold.test.metrics() | inside | {"best_iteration": float(fold.best_iteration)}
-
-
-def _artifacts(judged: Walk, fitted: Final) -> dict[str, str]:
-    model, daily = fitted.model, judged.daily
-    correlations = {"IC": daily["ic"].to_list(), "rank IC": daily["rank_ic"].to_list()}
-    figures = {
-        "learning_curves.svg": plots.learning_curves(model.curves, best=model.best_iteration),
-        "importance.svg": plots.importance(model.importance),
-        "ic.svg": plots.cumulative_ic(daily["session"].to_list(), correlations),
-    }
-    splits = {
-        **{f"fold_{n}": _ends(fold.split) for n, fold in enumerate(judged.folds, 1)},
-        "final": _ends(fitted.split),
-    }
-    return {
-        **{name: plots.to_svg(figure) for name, figure in figures.items()},
-        "learning_curves.json": _json(model.curves),
-        "importance.json": _json(model.importance),
-        "daily_ic.csv": daily.write_csv(),
-        "splits.json": _json(splits),
-    }
-
-
-def _ends(split: Split) -> dict[str, tuple[str, str]]:
-    windows = {"train": split.train, "valid": split.valid, "test": split.test}
-    return {name: (str(its[0]), str(its[-1])) for name, its in windows.items() if its}
-
-
-def _json(content: Mapping[str, object]) -> str:
-    return json.dumps(content, indent=1)
 
 
 def _quietly(what: str, share: float) -> None:

@@ -118,9 +118,9 @@ def test_the_history_shows_the_active_version_first_and_what_was_active_next(run
     run("activate", "2")
     run("rollback", "--reason", "worse")
 
-    listed = json.loads(run("history", "--json"))
+    listed = json.loads(run("history", "--json"))["versions"]
 
-    assert [(one["version"], one["status"]) for one in listed] == [
+    assert [(one["model_version"], one["status"]) for one in listed] == [
         ("1", "active"),
         ("2", "was active"),
     ]

@@ -1,7 +1,7 @@
 """The jobs of a model's life and its sensor, as Dagster runs them."""
 
+import shutil
 from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from trading_pipeline_tests.flows import fitted, sample_lake
 from trading_pipeline_tests.flows.fitted import CAUSE
 
 STRATEGY = "alpha_baseline"
-NUMBERS = count()
 
 
 @pytest.fixture(scope="module")
@@ -27,31 +26,26 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return models.registry_home(tmp_path_factory)
-
-
-class OfOneTest(ModelStore):
-    """The registry is shared by all tests, so each has models under a name of its own."""
-
-    def __init__(self, models_dir: Path, uri: str) -> None:
-        super().__init__(models_dir, uri)
-        self.strategy = f"wired_{next(NUMBERS)}"
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A registry with nothing in it: its tables take more than a second to make."""
+    home = tmp_path_factory.mktemp("tables")
+    assert not ModelStore(home / "models", models.tracking_uri(home)).versions(STRATEGY)
+    return home
 
 
 @pytest.fixture
-def store(tmp_path: Path, registry: Path) -> OfOneTest:
-    return OfOneTest(tmp_path / "models", models.tracking_uri(registry))
+def store(tmp_path: Path, tables: Path) -> ModelStore:
+    shutil.copytree(tables / "mlflow", tmp_path / "mlflow")
+    return ModelStore(tmp_path / "models", models.tracking_uri(tmp_path))
 
 
 @pytest.fixture
-def resources(lake: Lake, store: OfOneTest, tmp_path: Path) -> dict[str, Any]:
+def resources(lake: Lake, store: ModelStore, tmp_path: Path) -> dict[str, Any]:
     rules = sample_lake.RULES.model_copy(
         update={"promotion": fitted.bench(lake).rules.model_copy(update={"min_rank_ic_t": 2.0})}
     )
     settings = Settings.load(home=tmp_path, training=rules)
-    named = settings.model_copy(update={"strategy": store.strategy})
-    return {"settings": named, "lake": lake, "model_store": store}
+    return {"settings": settings, "lake": lake, "model_store": store}
 
 
 def run(job: str, resources: dict[str, Any], **config: str) -> dg.ExecuteInProcessResult:
@@ -72,43 +66,43 @@ def run(job: str, resources: dict[str, Any], **config: str) -> dg.ExecuteInProce
 
 
 def test_a_model_is_activated_rolled_back_and_deactivated_by_jobs(
-    lake: Lake, store: OfOneTest, resources: dict[str, Any]
+    lake: Lake, store: ModelStore, resources: dict[str, Any]
 ) -> None:
     for seed in (42, 7):
-        fitted.register(store, store.strategy, fitted.model(lake, seed))
+        fitted.register(store, STRATEGY, fitted.model(lake, seed))
 
     for version in ("1", "2"):
         assert run("activate_model", resources, version=version, reason="a try").success
-    assert store.release(store.strategy).manifest.version == "2"
+    assert store.release(STRATEGY).manifest.version == "2"
     assert run("rollback_model", resources, reason="worse").success
-    assert store.release(store.strategy).manifest.version == "1"
+    assert store.release(STRATEGY).manifest.version == "1"
     assert run("deactivate_model", resources, reason="a holiday").success
-    assert store.is_deactivated(store.strategy)
+    assert store.is_deactivated(STRATEGY)
 
-    noted = store.activations(store.strategy)
+    noted = store.activations(STRATEGY)
     assert [one.action for one in noted] == ["activate", "activate", "rollback", "deactivate"]
     assert [one.reason for one in noted] == ["a try", "a try", "worse", "a holiday"]
 
 
 def test_a_model_that_fails_a_gate_fails_the_job(
-    lake: Lake, store: OfOneTest, resources: dict[str, Any]
+    lake: Lake, store: ModelStore, resources: dict[str, Any]
 ) -> None:
-    fitted.register(store, store.strategy, fitted.model(lake), rank_ic=0.0)
+    fitted.register(store, STRATEGY, fitted.model(lake), rank_ic=0.0)
 
     assert not run("activate_model", resources, version="1").success
-    assert not store.has_champion(store.strategy)
+    assert not store.has_champion(STRATEGY)
 
 
 def test_the_sensor_asks_once_for_what_the_registry_names_and_the_job_loads_it(
-    lake: Lake, registry: Path, store: OfOneTest, resources: dict[str, Any]
+    lake: Lake, tmp_path: Path, store: ModelStore, resources: dict[str, Any]
 ) -> None:
     from mlflow import MlflowClient  # noqa: PLC0415 - heavy
 
     for seed in (42, 7):
-        fitted.register(store, store.strategy, fitted.model(lake, seed))
-    store.promote(store.strategy, "1", CAUSE)
-    client = MlflowClient(models.tracking_uri(registry))
-    client.set_registered_model_alias(store.strategy, "champion", "2")
+        fitted.register(store, STRATEGY, fitted.model(lake, seed))
+    store.promote(STRATEGY, "1", CAUSE)
+    client = MlflowClient(models.tracking_uri(tmp_path))
+    client.set_registered_model_alias(STRATEGY, "champion", "2")
 
     first = look(resources, None)
     second = look(resources, first.cursor)
@@ -117,7 +111,7 @@ def test_the_sensor_asks_once_for_what_the_registry_names_and_the_job_loads_it(
     assert first.run_requests
     assert not second.run_requests
     assert run("reload_model", resources).success
-    assert store.release(store.strategy).manifest.version == "2"
+    assert store.release(STRATEGY).manifest.version == "2"
 
 
 def look(resources: dict[str, Any], cursor: str | None) -> Any:
@@ -140,7 +134,7 @@ def test_the_sensor_lives_on_when_the_registry_does_not_answer(
 
 
 def test_a_retraining_registers_a_challenger_with_a_verdict_and_releases_nothing(
-    store: OfOneTest, resources: dict[str, Any]
+    store: ModelStore, resources: dict[str, Any]
 ) -> None:
     done = dg.materialize(
         [model_assets.challenger],
@@ -151,9 +145,12 @@ def test_a_retraining_registers_a_challenger_with_a_verdict_and_releases_nothing
 
     assert done.success
     (event,) = done.asset_materializations_for_node("challenger")
-    assert {"may_trade", "gates", "evaluation", "rank_ic"} <= set(event.metadata)
-    assert not store.has_champion(store.strategy)
-    assert store.challenger(store.strategy)
+    assert {"may_trade", "gates", "evaluation", "rank_ic", "sharpe"} <= set(event.metadata)
+    page = Path(str(event.metadata["page"].value)).read_text()
+    assert page.count("<svg") == 6
+    assert "src=" not in page
+    assert not store.has_champion(STRATEGY)
+    assert store.challenger(STRATEGY)
 
 
 def test_the_week_ends_with_a_training_as_of_its_last_session() -> None:

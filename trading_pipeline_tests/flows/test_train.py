@@ -19,7 +19,8 @@ from trading_pipeline.errors import (
     SettingsError,
 )
 from trading_pipeline.flows.predict import predict
-from trading_pipeline.flows.train import Trained, ensure_release, read_dataset, train
+from trading_pipeline.flows.train import ensure_release, read_dataset, train
+from trading_pipeline.flows.trained import Trained
 from trading_pipeline_tests.adapters.model_store import models
 from trading_pipeline_tests.flows import sample_lake
 from trading_pipeline_tests.flows.sample_lake import LAST, SESSIONS, training
@@ -80,11 +81,11 @@ def test_a_training_is_recorded_with_its_windows_figures_and_pictures(trained: T
     assert trained.card.symbols == sample_lake.SYMBOLS
     assert trained.card.metrics["sessions"] == 60
     assert trained.card.metrics["symbols_max"] == 5
-    low, high = (trained.metrics[f"rank_ic_{end}"] for end in ("low", "high"))
-    assert low < trained.metrics["rank_ic"] < high
-    assert {"train_mae", "valid_mae", "train_ic", "valid_ic"} <= trained.metrics.keys()
-    assert [len(split.test) for split in trained.splits] == [30, 30, 0]
-    assert trained.splits[-1].train[0] == trained.card.trained_from
+    low, high = (trained.judged.metrics[f"rank_ic_{end}"] for end in ("low", "high"))
+    assert low < trained.judged.metrics["rank_ic"] < high
+    assert {"train_mae", "valid_mae", "train_ic", "valid_ic"} <= trained.judged.metrics.keys()
+    assert [len(split.test) for split in trained.judged.splits.values()] == [30, 30, 0]
+    assert trained.judged.splits["final"].train[0] == trained.card.trained_from
 
 
 def test_the_run_in_the_registry_names_code_and_data(trained: Trained, store: ModelStore) -> None:
@@ -97,7 +98,7 @@ def test_the_run_in_the_registry_names_code_and_data(trained: Trained, store: Mo
     assert run.tags["data_through"] == str(LAST)
     assert len(run.tags["data_digest"]) == 64
     assert "5 symbols" in run.tags["mlflow.note.content"]
-    assert run.metrics["rank_ic"] == pytest.approx(trained.metrics["rank_ic"])
+    assert run.metrics["rank_ic"] == pytest.approx(trained.judged.metrics["rank_ic"])
     assert "fold_rank_ic" in run.metrics
 
 
@@ -152,6 +153,8 @@ def test_a_corporate_action_that_was_delivered_twice_counts_once(lake: Lake) -> 
             "kind": ["split"],
             "split_ratio": [2.0],
             "dividend": [0.0],
+            "new_symbol": pl.Series([None], dtype=pl.String),
+            "new_shares": pl.Series([None], dtype=pl.Float64),
             "vendor": ["sample"],
             "known_at": [sample_lake.KNOWN_AT],
         }

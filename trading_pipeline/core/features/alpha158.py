@@ -8,21 +8,24 @@ symbols, earlier or later sessions are computed with it.
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
+from functools import cache, partial
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trading_pipeline.core.features import operators as op
 from trading_pipeline.core.features.bars import Bars
 from trading_pipeline.core.features.operators import EPS, WINDOWS, Values
-from trading_pipeline.core.features.panel import BLOCK_CELLS, blocks, fill, to_array
+from trading_pipeline.core.features.panel import BLOCK_CELLS, FIELDS, blocks, fill, to_array
 
 VERSION = "alpha158-1"
 """Stands in every row of features; another one where any value would differ."""
 
 LOOK_BACK = 60
 """Sessions before its own that the exact value of a row needs."""
+
+COMPILED_FROM = 1_000_000
+"""Rows from which compiled code is used: with fewer, loading it takes longer than it saves."""
 
 OWN_ROW: dict[str, Callable[[Bars], Values]] = {
     "KMID": lambda b: (b.close - b.open) / b.open,
@@ -42,7 +45,7 @@ OWN_ROW: dict[str, Callable[[Bars], Values]] = {
 """Features of a row by itself."""
 
 OVER_WINDOWS: dict[str, Callable[[Bars, int], Values]] = {
-    "ROC": lambda b, w: op.ref(b.close, w) / b.close,
+    "ROC": lambda b, w: b.earlier[w] / b.close,
     "MA": lambda b, w: b.closes[w].mean / b.close,
     "STD": lambda b, w: b.closes[w].std / b.close,
     "BETA": lambda b, w: b.closes[w].slope / b.close,
@@ -80,17 +83,20 @@ NAMES: tuple[str, ...] = (*OWN_ROW, *(f"{name}{w}" for name in OVER_WINDOWS for 
 """All 158, in qlib's order."""
 
 
-def alpha158(bars: pl.DataFrame, *, sessions: Sequence[date] | None = None) -> pl.DataFrame:
+def alpha158(
+    bars: pl.DataFrame, *, sessions: Sequence[date] | None = None, newest: int | None = None
+) -> pl.DataFrame:
     """Return the 158 features of every symbol and session, from its first to its last bar.
 
     `bars` are adjusted: symbol, session, open, high, low, close, volume, vwap; in any order, other
     columns are ignored. A session without a bar is a row of nulls, in between as in a window;
-    `sessions` is the axis, by default the sessions of the exchange. Columns symbol, session,
-    feature_version, then NAMES as float32, null for NaN; sorted by session and symbol. A row with
-    fewer than 60 sessions before it is computed from those there are. Raises SchemaError for a
-    missing column, a bar on no session of the axis, or two bars of a symbol in one session.
+    `sessions` is the axis, by default the sessions of the exchange. With `newest`, only so many of
+    the last rows of each symbol are computed. Columns symbol, session, feature_version, then NAMES
+    as float32, null for NaN; sorted by symbol and session. A row with fewer than 60 sessions before
+    it is computed from those there are. Raises SchemaError for a missing column, a bar on no
+    session of the axis, or two bars of a symbol in one session.
     """
-    return compute(fill(bars, sessions=sessions))
+    return compute(fill(bars, sessions=sessions), newest=newest)
 
 
 def of_session(
@@ -104,24 +110,60 @@ def of_session(
     earlier = fill(bars, sessions=sessions).filter(pl.col("session") <= session)
     present = earlier.filter(pl.col("session").max().over("symbol") == session)
     window = present.group_by("symbol", maintain_order=True).tail(LOOK_BACK + 1)
-    return compute(window).filter(pl.col("session") == session)
+    return compute(window, newest=1)
 
 
-def compute(filled: pl.DataFrame, cells: int = BLOCK_CELLS) -> pl.DataFrame:
-    """Return the features of every row of a filled frame, computing about `cells` rows at once."""
+def compute(
+    filled: pl.DataFrame, *, cells: int = BLOCK_CELLS, newest: int | None = None
+) -> pl.DataFrame:
+    """Return the features of the `newest` rows a symbol, or all, of a filled frame.
+
+    About `cells` rows are computed at once. From COMPILED_FROM rows on compiled code does the same.
+    """
+    keys = filled.select("symbol", "session", feature_version=pl.lit(VERSION))
+    if filled.height >= COMPILED_FROM:
+        whole = _beside(keys, compiled(filled))
+        age = pl.int_range(pl.len(), 0, -1).over("symbol")
+        return whole if newest is None else whole.filter(age <= newest)
     _keep_freed_memory()
-    fields, layout = to_array(filled), blocks(filled, cells)
-    values = np.empty((len(NAMES), sum(rows.size for rows in layout)), dtype=np.float32)
-    place = np.empty(filled.height + 1, dtype=np.int64)  # of a row in `values`; the last: of none
+    fields, layout = to_array(filled), blocks(filled, cells, alike=newest is not None)
+    kept = [rows if newest is None else rows[-newest:] for rows in layout]
+    values = np.empty((len(NAMES), sum(rows.size for rows in kept)), dtype=np.float32)
+    place = np.full(filled.height + 1, -1)  # of a row in `values`; the last: of none
     done = 0
-    for rows in layout:
-        _write(Bars(fields[:, rows]), values[:, done : done + rows.size])
-        place[rows.T.ravel()] = np.arange(done, done + rows.size)
-        done += rows.size
-    keys = filled.select("symbol", "session", feature_version=pl.lit(VERSION), place=place[:-1])
-    order = keys.sort("session", maintain_order=True)
+    for rows, own in zip(layout, kept, strict=True):
+        _write(Bars(fields[:, rows], newest), values[:, done : done + own.size])
+        place[own.T.ravel()] = np.arange(done, done + own.size)
+        done += own.size
+    placed = keys.with_columns(place=place[:-1]).filter(pl.col("place") >= 0)
+    found = np.ascontiguousarray(values[:, placed["place"].to_numpy()])
+    return _beside(placed.drop("place"), found)
+
+
+def compiled(filled: pl.DataFrame) -> npt.NDArray[np.float32]:
+    """The features of every row of a filled frame, (features, rows), by compiled code.
+
+    The first call of a release compiles for up to a minute; numba keeps what it made on disk.
+    """
+    lengths = filled["symbol"].rle().struct.field("len").to_numpy()
+    starts = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
+    fields = np.ascontiguousarray(filled.select(FIELDS).cast(pl.Float64).to_numpy().T)
+    out = np.empty((len(NAMES), filled.height), dtype=np.float32)
+    _engine()(fields, starts, out)
+    return out
+
+
+@cache
+def _engine() -> Callable[..., None]:
+    from trading_pipeline.core.features import compiled as code  # noqa: PLC0415 - heavy: on first use
+
+    return partial(code.compute, code.panel_of(OWN_ROW, OVER_WINDOWS))
+
+
+def _beside(keys: pl.DataFrame, values: npt.NDArray[np.float32]) -> pl.DataFrame:
+    """The keys and a column for each feature, null for NaN."""
     features = pl.DataFrame(dict(zip(NAMES, values, strict=True)), nan_to_null=True)
-    return pl.concat((order.drop("place"), features[order["place"]]), how="horizontal")
+    return pl.concat((keys, features), how="horizontal")
 
 
 def _write(bars: Bars, out: npt.NDArray[np.float32]) -> None:

@@ -14,8 +14,9 @@ import polars as pl
 
 from trading_pipeline.core.features.alpha158 import LOOK_BACK, alpha158
 from trading_pipeline.core.features.panel import FIELDS
-from trading_pipeline.core.market.calendar import session_window
+from trading_pipeline.core.market.calendar import session_window, sessions_between
 from trading_pipeline.core.market.corporate_actions import Convention, adjust
+from trading_pipeline.core.market.instruments import by_instrument, by_symbol, lives
 
 
 def features_as_of(
@@ -33,6 +34,8 @@ def features_as_of(
     features. `listed_before` names the symbols that have earlier bars than these: what they miss at
     the start of a look-back is a gap. Columns and order are those of `alpha158`.
     """
+    stands_for = lives(actions)
+    bars, actions = by_instrument(bars, stands_for), by_instrument(actions, stands_for)
     numbered = bars.sort("symbol", "session").with_row_index("row")
     asked = _with_episode(numbered.filter(pl.col("session").is_in(list(sessions))), actions)
     episodes = _episodes(asked, numbered)
@@ -40,8 +43,9 @@ def features_as_of(
         _bars(episodes, numbered), _actions(episodes, actions), convention=convention
     ).select("symbol", "session", *FIELDS)
     gaps = _gaps(episodes, numbered, listed_before)
-    features = alpha158(pl.concat((adjusted, gaps), how="diagonal"))
-    return (
+    newest = len(sessions_between(min(sessions), max(sessions))) if len(sessions) else 0
+    features = alpha158(pl.concat((adjusted, gaps), how="diagonal"), newest=max(newest, 1))
+    found = (
         asked.select("symbol", "session", "episode")
         .sort("session", "symbol")
         .join(
@@ -52,6 +56,7 @@ def features_as_of(
         )
         .drop("episode")
     )
+    return by_symbol(found, stands_for).sort("session", "symbol")
 
 
 def _with_episode(asked: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from trading_pipeline.core.features.operators import Values, over_windows
 
-_FLAT = 2e-5
+FLAT = 2e-5
 """A standard deviation up to this counts as none where a correlation divides by it (qlib)."""
 
 
@@ -104,4 +104,4 @@ def _moments(
 
 
 def _unless_flat(x: Values, std: Values) -> Values:
-    return np.where(std <= _FLAT, np.nan, x)
+    return np.where(std <= FLAT, np.nan, x)

@@ -25,7 +25,7 @@ WINDOWS = (5, 10, 20, 30, 60)
 """Rows of the windows that features are made of."""
 
 # Each window from two that are known: its newest rows, and the rows before those.
-_CHAIN = ((2, 1, 1), (4, 2, 2), (5, 4, 1), (10, 5, 5), (20, 10, 10), (30, 20, 10), (60, 30, 30))
+CHAIN = ((2, 1, 1), (4, 2, 2), (5, 4, 1), (10, 5, 5), (20, 10, 10), (30, 20, 10), (60, 30, 30))
 
 EPS = 1e-12
 """What qlib adds to a divisor that may be 0."""
@@ -45,7 +45,7 @@ def over_windows(unit: Values, merge: Merge) -> dict[int, Values]:
     followed backward by `old`. Where nothing is before `new`, the state is that of `new`.
     """
     found = {1: unit}
-    for length, newer, older in _CHAIN:
+    for length, newer, older in CHAIN:
         new, out = found[newer], np.empty_like(unit)
         out[:, :newer] = new[:, :newer]
         old = found[older][:, : max(unit.shape[1] - newer, 0)]
@@ -146,36 +146,42 @@ def lowest(x: Values) -> dict[int, Extreme]:
     return {window: Extreme(-top.value, top.position) for window, top in highest(-x).items()}
 
 
-def ranks(x: Values, counts: dict[int, Values]) -> dict[int, Values]:
+def ranks(x: Values, counts: dict[int, Values], *, newest: int | None = None) -> dict[int, Values]:
     """Average rank of the newest value among the valid ones of its window, as a share of them.
 
-    `counts` are the valid rows by window. NaN where the newest value is.
+    `counts` are the valid rows by window, of the `newest` rows (or all), whose ranks are returned.
+    NaN where the newest value is.
     """
-    below = np.zeros(x.shape, dtype=np.uint8)  # rows below the newest, twice; equal ones once
+    skipped = len(x) - (len(x) if newest is None else newest)
+    kept = x[skipped:]
+    below = np.zeros(kept.shape, dtype=np.uint8)  # rows below the newest, twice; equal ones once
     found: dict[int, Values] = {}
     for age in range(WINDOWS[-1]):
-        newest, older = x[age:], x[: max(len(x) - age, 0)]
-        below[age:] += (older < newest).view(np.uint8)
-        below[age:] += (older <= newest).view(np.uint8)
+        first = max(age - skipped, 0)  # the first kept row that has a row so much older
+        older = x[max(skipped - age, 0) : max(len(x) - age, 0)]
+        below[first:] += (older < kept[first:]).view(np.uint8)
+        below[first:] += (older <= kept[first:]).view(np.uint8)
         if (window := age + 1) in WINDOWS:
             rank = (below + 1.0) / 2.0 / counts[window]
-            found[window] = np.where(np.isnan(x), np.nan, rank)
+            found[window] = np.where(np.isnan(kept), np.nan, rank)
     return found
 
 
 def quantiles(
-    x: Values, counts: dict[int, Values], shares: tuple[float, ...]
+    x: Values, counts: dict[int, Values], shares: tuple[float, ...], *, newest: int | None = None
 ) -> dict[int, tuple[Values, ...]]:
     """Quantiles of the valid rows, linear between neighbors, by window and in order of `shares`.
 
-    `counts` are the valid rows by window. NaN without any.
+    `counts` are the valid rows by window, of the `newest` rows (or all), whose quantiles are
+    returned. NaN without any.
     """
+    kept = slice(None if newest is None else -newest, None)
     before = np.full((WINDOWS[-1] - 1, x.shape[1]), np.inf)
     marked = np.concatenate((before, np.where(np.isnan(x), np.inf, x)))
     found: dict[int, tuple[Values, ...]] = {}
     for window in WINDOWS:
         rows = sliding_window_view(marked[WINDOWS[-1] - window :], window, axis=0)
-        ordered = np.array(rows, order="C")
+        ordered = np.array(rows[kept], order="C")
         ordered.sort(axis=-1)  # invalid rows last
         found[window] = tuple(_quantile(ordered, counts[window], share) for share in shares)
     return found

@@ -38,22 +38,25 @@ def fill(
     """
     _require_columns(bars, fields)
     axis = _axis(bars, sessions)
-    placed = bars.select("symbol", "session", *(_finite(name) for name in fields)).join(
-        axis, on="session", how="left", maintain_order="left"
+    names = bars["symbol"].unique().drop_nulls().sort()
+    place, lane = _places(bars, axis), _lanes(bars, names)
+    spans = (
+        pl.DataFrame({"lane": lane, "place": place})
+        .group_by("lane")
+        .agg(first=pl.col("place").min(), end=pl.col("place").max() + 1)
+        .sort("lane")
     )
-    place, rows = pl.col("place"), pl.col("end") - pl.col("first")
-    spans = placed.group_by("symbol").agg(first=place.min(), end=place.max() + 1).sort("symbol")
-    starts = spans.with_columns(start=rows.cum_sum() - rows)
-    row = placed.join(starts, on="symbol", how="left", maintain_order="left").select(
-        row=pl.col("start") + place - pl.col("first")
-    )["row"]
-    _require_one_row_each(placed, row)
-    keys = spans.select("symbol", place=pl.int_ranges("first", "end")).explode("place")
-    values = np.full((len(fields), keys.height), np.nan)
-    values[:, row.to_numpy()] = placed.select(fields).to_numpy().T
+    first, lengths = spans["first"].to_numpy(), (spans["end"] - spans["first"]).to_numpy()
+    start = np.cumsum(lengths) - lengths
+    row = (start - first)[lane] + place
+    _require_one_row_each(bars, row)
+    values = np.full((len(fields), int(lengths.sum())), np.nan)
+    values[:, row] = bars.select(pl.col(*fields).cast(pl.Float64)).to_numpy().T
+    values[~np.isfinite(values)] = np.nan
     filled = pl.DataFrame(dict(zip(fields, values, strict=True)), nan_to_null=True)
-    dated = keys.join(axis, on="place", how="left", maintain_order="left")
-    return pl.concat((dated.select("symbol", "session"), filled), how="horizontal")
+    at = np.arange(values.shape[1]) - np.repeat(start - first, lengths)
+    keys = pl.DataFrame({"symbol": names[np.repeat(np.arange(len(names)), lengths)]})
+    return pl.concat((keys.with_columns(axis[at]), filled), how="horizontal")
 
 
 def to_array(filled: pl.DataFrame) -> npt.NDArray[np.float64]:
@@ -62,11 +65,11 @@ def to_array(filled: pl.DataFrame) -> npt.NDArray[np.float64]:
     return np.concatenate((fields, np.full((len(fields), 1), np.nan)), axis=1)
 
 
-def blocks(filled: pl.DataFrame, cells: int = BLOCK_CELLS) -> list[Rows]:
+def blocks(filled: pl.DataFrame, cells: int = BLOCK_CELLS, *, alike: bool = False) -> list[Rows]:
     """Row numbers of a filled frame, in blocks of about `cells`; a column (lane) is a symbol.
 
     Lanes of like length stand side by side; below the last row of a shorter one there is -1. Every
-    row of the frame stands in one block, once.
+    row of the frame stands in one block, once. Lanes of a block that are `alike` have one length.
     """
     lengths = filled["symbol"].rle().struct.field("len").to_numpy().astype(np.intp)
     starts = np.cumsum(lengths) - lengths
@@ -77,23 +80,37 @@ def blocks(filled: pl.DataFrame, cells: int = BLOCK_CELLS) -> list[Rows]:
         longest = int(lengths[longest_first[at]])
         depth = np.arange(longest)[:, None]
         lanes = longest_first[at : at + max(1, cells // longest)]
+        if alike:
+            lanes = lanes[lengths[lanes] == longest]
         found.append(np.where(depth < lengths[lanes], starts[lanes] + depth, -1))
         at += len(lanes)
     return found
 
 
-def _axis(bars: pl.DataFrame, sessions: Sequence[date] | None) -> pl.DataFrame:
+def _axis(bars: pl.DataFrame, sessions: Sequence[date] | None) -> pl.Series:
     if sessions is None:
         days = bars["session"].drop_nulls().sort()
         sessions = sessions_between(days[0], days[-1]) if len(days) else []
-    return pl.DataFrame({"session": sessions}, {"session": pl.Date}).select(
-        "session", place=pl.int_range(pl.len())
-    )
+    return pl.Series("session", sessions, pl.Date)
 
 
-def _finite(name: str) -> pl.Expr:
-    value = pl.col(name).cast(pl.Float64)
-    return pl.when(value.is_finite()).then(value).alias(name)
+def _places(bars: pl.DataFrame, axis: pl.Series) -> npt.NDArray[np.int64]:
+    """Where each bar's session is on the axis; SchemaError for one that is not."""
+    days, given = axis.to_physical().to_numpy(), bars["session"].to_physical()
+    lowest = int(days[0]) if len(days) else 0
+    table = np.full(int(days[-1]) - lowest + 1 if len(days) else 0, -1)
+    table[days - lowest] = np.arange(len(days))
+    known = given.is_between(lowest, lowest + len(table) - 1).fill_null(value=False)
+    place = np.full(len(given), -1)
+    place[known.to_numpy()] = table[given.filter(known).to_numpy() - lowest]
+    for bar in bars.filter(place < 0).head(1).to_dicts():
+        raise SchemaError(f"{bar['symbol']} has a bar on {bar['session']}, which is no session.")
+    return place
+
+
+def _lanes(bars: pl.DataFrame, names: pl.Series) -> npt.NDArray[np.int64]:
+    """Which of the names each bar's symbol is."""
+    return bars["symbol"].cast(pl.Enum(names)).to_physical().cast(pl.Int64).to_numpy()
 
 
 def _require_columns(bars: pl.DataFrame, fields: Sequence[str]) -> None:
@@ -104,8 +121,8 @@ def _require_columns(bars: pl.DataFrame, fields: Sequence[str]) -> None:
         raise SchemaError(f"Bars have a session of type {bars.schema['session']}, not a date.")
 
 
-def _require_one_row_each(placed: pl.DataFrame, row: pl.Series) -> None:
-    for bar in placed.filter(pl.col("place").is_null()).head(1).to_dicts():
-        raise SchemaError(f"{bar['symbol']} has a bar on {bar['session']}, which is no session.")
-    for bar in placed.filter(row.is_duplicated()).head(1).to_dicts():
+def _require_one_row_each(bars: pl.DataFrame, row: npt.NDArray[np.int64]) -> None:
+    if not len(row) or np.bincount(row).max() < 2:
+        return
+    for bar in bars.filter(pl.Series(row).is_duplicated()).head(1).to_dicts():
         raise SchemaError(f"{bar['symbol']} has several bars on {bar['session']}: expected is one.")

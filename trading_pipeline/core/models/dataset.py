@@ -39,9 +39,10 @@ class Dataset:
         return self.rows["session"].unique().sort().to_list()
 
     def within(self, window: Sequence[date]) -> "Dataset":
-        """The rows of the sessions of `window`."""
-        inside = pl.col("session").is_between(window[0], window[-1])
-        return replace(self, rows=self.rows.filter(inside))
+        """The rows of the sessions of `window`, without a copy of them."""
+        days = self.rows["session"]
+        first, end = days.search_sorted(window[0], "left"), days.search_sorted(window[-1], "right")
+        return replace(self, rows=self.rows.slice(first, end - first))
 
     def target(self) -> npt.NDArray[np.float32]:
         """The target as LightGBM takes it."""

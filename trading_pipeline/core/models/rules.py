@@ -1,5 +1,8 @@
 """How a model is trained and judged: the settings of group `training`."""
 
+from math import ceil
+from typing import Self
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from trading_pipeline.core.features.labels import LABEL_HORIZON, Timing
@@ -22,10 +25,19 @@ class TrainingRules(BaseModel):
     """Folds of the walk-forward evaluation."""
     embargo_sessions: int = Field(default=LABEL_HORIZON, ge=LABEL_HORIZON, le=252)
     """Sessions left out between windows: at least what a label reaches into the future."""
+    trials: int = Field(default=0, ge=0, le=1_000)
+    """Sets of parameters to try before training, by Optuna; 0: those given here are taken."""
+    cost_bps: float = Field(default=5.0, ge=0, le=1_000)
+    """Basis points that trading a dollar costs, in the Sharpe ratio of an evaluation."""
     label: Timing = "open_to_open"
     """What is predicted: the return between the next two opens, or the next two closes."""
     gbm: GbmParams = GbmParams()
     promotion: PromotionRules = PromotionRules()
+
+    def covering(self, sessions: int) -> Self:
+        """The same rules with as many folds as judge so many sessions before the newest label."""
+        folds = max(1, ceil((sessions - LABEL_HORIZON) / self.test_sessions))
+        return self.model_copy(update={"folds": folds})
 
     @property
     def labeled_sessions(self) -> int:

@@ -1,7 +1,8 @@
 """The walk-forward evaluation: train on the past, judge on what followed, step on, repeat."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 import polars as pl
 
@@ -28,11 +29,15 @@ class Fold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Walk:
-    """All folds; `test` judges their test windows as one, `daily` is its IC by session."""
+    """All folds; `test` judges their test windows as one, `daily` is its IC by session.
+
+    `predictions` are those of the test windows: symbol, session, prediction, label, target.
+    """
 
     folds: tuple[Fold, ...]
     test: Evaluation
     daily: pl.DataFrame
+    predictions: pl.DataFrame
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,28 +52,22 @@ class Final:
 
 def walk(dataset: Dataset, rules: TrainingRules, progress: Progress) -> Walk:
     """Judge the newest `rules.folds` test windows, each by a model that saw nothing of it."""
-    splits = walk_forward(
-        dataset.sessions(),
-        train=rules.train_sessions,
-        valid=rules.valid_sessions,
-        test=rules.test_sessions,
-        embargo=rules.embargo_sessions,
-    )[-rules.folds :]
-    if len(splits) < rules.folds:
-        raise MissingDataError(
-            f"{rules.folds} folds of walk-forward evaluation need {rules.labeled_sessions} "
-            f"labeled sessions, there are {len(dataset.sessions())}."
-        )
+    splits = _splits(dataset.sessions(), rules)
     folds: list[Fold] = []
     judged: list[pl.DataFrame] = []
     for number, split in enumerate(splits):
         done = _ticker(f"fold {number + 1} of {rules.folds}", number, rules, progress)
         model = _fit(dataset, split, rules, done)
-        test = _predicted(model, dataset.within(split.test))
+        test = predicted(model, dataset.within(split.test))
         folds.append(_fold(model, dataset, split, test))
         judged.append(test)
     out_of_sample = pl.concat(judged)
-    return Walk(folds=tuple(folds), test=evaluate(out_of_sample), daily=daily_ic(out_of_sample))
+    return Walk(
+        folds=tuple(folds),
+        test=evaluate(out_of_sample),
+        daily=daily_ic(out_of_sample),
+        predictions=out_of_sample,
+    )
 
 
 def final(dataset: Dataset, rules: TrainingRules, progress: Progress) -> Final:
@@ -80,7 +79,7 @@ def final(dataset: Dataset, rules: TrainingRules, progress: Progress) -> Final:
         embargo=rules.embargo_sessions,
     )
     model = _fit(dataset, split, rules, _ticker("final model", rules.folds, rules, progress))
-    valid = _predicted(model, dataset.within(split.valid))
+    valid = predicted(model, dataset.within(split.valid))
     if valid["prediction"].n_unique() < 2:
         raise ModelError(
             f"The model predicts {valid['prediction'][0]:.6f} for all {len(valid)} validation "
@@ -89,9 +88,31 @@ def final(dataset: Dataset, rules: TrainingRules, progress: Progress) -> Final:
     return Final(
         model=model,
         split=split,
-        train=evaluate(_predicted(model, dataset.within(split.train))),
+        train=evaluate(predicted(model, dataset.within(split.train))),
         valid=evaluate(valid),
     )
+
+
+def first_split(sessions: Sequence[date], rules: TrainingRules) -> Split:
+    """Return the split of the first fold: its train and valid windows precede all test windows."""
+    return _splits(sessions, rules)[0]
+
+
+def _splits(sessions: Sequence[date], rules: TrainingRules) -> list[Split]:
+    """The splits of all folds; MissingDataError when there are too few sessions for them."""
+    splits = walk_forward(
+        sessions,
+        train=rules.train_sessions,
+        valid=rules.valid_sessions,
+        test=rules.test_sessions,
+        embargo=rules.embargo_sessions,
+    )[-rules.folds :]
+    if len(splits) < rules.folds:
+        raise MissingDataError(
+            f"{rules.folds} folds of walk-forward evaluation need {rules.labeled_sessions} "
+            f"labeled sessions, there are {len(sessions)}."
+        )
+    return splits
 
 
 def _fit(dataset: Dataset, split: Split, rules: TrainingRules, tick: gbm.Ticker) -> gbm.Model:
@@ -102,14 +123,14 @@ def _fold(model: gbm.Model, dataset: Dataset, split: Split, test: pl.DataFrame) 
     return Fold(
         split=split,
         best_iteration=model.best_iteration,
-        train=evaluate(_predicted(model, dataset.within(split.train))),
-        valid=evaluate(_predicted(model, dataset.within(split.valid))),
+        train=evaluate(predicted(model, dataset.within(split.train))),
+        valid=evaluate(predicted(model, dataset.within(split.valid))),
         test=evaluate(test),
     )
 
 
-def _predicted(model: gbm.Model, window: Dataset) -> pl.DataFrame:
-    """symbol, session, prediction, label, target of a window's rows."""
+def predicted(model: gbm.Model, window: Dataset) -> pl.DataFrame:
+    """Return symbol, session, prediction, label, target of a window's rows."""
     predictor = gbm.load(model.text, feature_version=model.feature_version)
     version = pl.lit(window.feature_version).alias("feature_version")
     features = window.rows.select("symbol", "session", version, *window.features)

@@ -65,7 +65,7 @@ def test_every_value_of_the_whole_reference_panel_equals_it(shared_data: Path) -
     bars = pl.read_parquet(folder / "panel_20x600.parquet").with_columns(session)
     exact = pl.read_parquet(folder / "alpha158_exact_f64.parquet").with_columns(session)
     found = alpha158(bars, sessions=bars["session"].unique().sort().to_list())
-    exact = exact.sort("session", "symbol")
+    exact = exact.sort("symbol", "session")
     assert exact.height == 11_730
     assert tuple(exact.columns[2:-1]) == NAMES
     assert_frame_equal(found.select("symbol", "session"), exact.select("symbol", "session"))
@@ -94,7 +94,7 @@ def test_features_are_float32_without_nan_and_carry_their_version() -> None:
     assert not values.select(pl.any_horizontal(pl.all().is_nan().any())).item()
     assert FULL["feature_version"].unique().to_list() == [VERSION]
     keys = FULL.select("session", "symbol")
-    assert keys.equals(keys.sort("session", "symbol"))
+    assert keys.equals(keys.sort("symbol", "session"))
 
 
 @settings(max_examples=12)
@@ -117,7 +117,7 @@ def test_a_symbol_has_the_same_features_whatever_others_are_computed_with_it(
 @settings(max_examples=12)
 @given(st.integers(1, 40_000))
 def test_the_size_of_the_blocks_does_not_change_a_bit(cells: int) -> None:
-    assert_same_bits(compute(fill(BARS, sessions=AXIS), cells), FULL)
+    assert_same_bits(compute(fill(BARS, sessions=AXIS), cells=cells), FULL)
 
 
 @settings(max_examples=12)

@@ -37,6 +37,15 @@ def test_the_same_data_and_seed_give_the_same_model_text(model: Model) -> None:
     assert fitted().text == model.text
 
 
+def test_rows_that_were_binned_before_give_the_same_model_with_any_parameters() -> None:
+    whole = panels.dataset(120, signal=0.5)
+    days = whole.sessions()
+    train, valid = whole.within(days[:90]), whole.within(days[92:])
+    binned = gbm.bin_rows(train, valid, GbmParams())
+    for params in (GbmParams(), GbmParams(min_data_in_leaf=5, num_leaves=7, lambda_l2=3)):
+        assert gbm.fit(train, valid, params, binned=binned) == gbm.fit(train, valid, params)
+
+
 def test_another_seed_gives_another_model(model: Model) -> None:
     assert fitted(PARAMS.model_copy(update={"seed": 7})).text != model.text
 
