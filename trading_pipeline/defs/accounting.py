@@ -2,52 +2,62 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from decimal import Decimal
 
 import dagster as dg
-import polars as pl
 
-from trading_pipeline.adapters import plots
 from trading_pipeline.adapters.model_store import ModelStore
-from trading_pipeline.core.accounting.pnl import Pnl
+from trading_pipeline.core.accounting.pnl import PositionPnl
 from trading_pipeline.core.market.checks import CheckOutcome
-from trading_pipeline.defs.metadata import dollars, table
+from trading_pipeline.defs import shown
 from trading_pipeline.defs.partitions import BACKFILL, SESSIONS, is_backfill, session_of
 from trading_pipeline.defs.resources import mandate_of, parameters_of, report_folder
 from trading_pipeline.flows.day import Desk, value_book
 from trading_pipeline.flows.gather import HISTORY, Told, gather
+from trading_pipeline.flows.mark import Accounts
 from trading_pipeline.flows.report import build, record, save
+from trading_pipeline.flows.trade import CLOSE
 from trading_pipeline.settings import Settings, utc_now
 
 _COMMON = {"group_name": "accounting", "owners": ["team:trading"]}
-_CENT = 0.005
+_CENT = Decimal("0.005")
+
+
+def _spec(name: str, description: str) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        name, deps=["fills"], kinds={"sql"}, skippable=True, description=description, **_COMMON
+    )
 
 
 @dg.multi_asset(
     name="accounts",
     specs=[
-        dg.AssetSpec(
+        _spec(
             "positions",
-            deps=["fills"],
-            kinds={"sql"},
-            skippable=True,
-            description="Every holding with its average cost and mark, a fold of the ledger.",
-            **_COMMON,
+            "Every holding with its average cost, mark and where the mark comes from, and whose "
+            "it is: a fold of the ledger.",
         ),
-        dg.AssetSpec(
+        _spec("exposure", "Gross and net exposure, long and short, by symbol and by strategy."),
+        _spec(
             "pnl",
-            deps=["fills"],
-            kinds={"sql"},
-            skippable=True,
-            description="Realized, unrealized and total P&L, per symbol and of the book, and NAV.",
-            **_COMMON,
+            "Realized, unrealized and total P&L of the book, by symbol and by strategy, NAV, and "
+            "how it came from the session before.",
         ),
     ],
     check_specs=[
         dg.AssetCheckSpec(
-            "nav_identity",
+            "nav_change",
             asset="pnl",
-            description="NAV = cash put in + realized + unrealized − fees, to the cent.",
+            blocking=True,
+            description="ΔNAV = realized + Δunrealized + cash flows − fees, to the cent, since the "
+            "session valued before.",
+        ),
+        dg.AssetCheckSpec(
+            "double_entry",
+            asset="pnl",
+            blocking=True,
+            description="Every entry balances and all accounts add up to 0, strategies to the "
+            "book.",
         ),
         dg.AssetCheckSpec(
             "all_marked", asset="pnl", description="Every holding has a mark of the session."
@@ -62,16 +72,14 @@ def accounts(
 ):
     """Value the book at the newest close the session's orders have seen."""
     if is_backfill(context):
+        for name in ("nav_change", "double_entry", "all_marked"):
+            yield _check(name, passed=True, sentence="Not valued in a backfill.")
         return
-    pnl = value_book(
-        desk,
-        session_of(context),
-        now=utc_now(),
-        run_id=context.run_id,
-    )
-    yield dg.MaterializeResult("positions", metadata=_positions(pnl))
-    yield dg.MaterializeResult("pnl", metadata=_pnl(pnl, desk.ledger.snapshots(HISTORY)))
-    yield from _checks(pnl)
+    found = value_book(desk, session_of(context), now=utc_now(), run_id=context.run_id)
+    yield dg.MaterializeResult("positions", metadata=shown.positions(found))
+    yield dg.MaterializeResult("exposure", metadata=shown.exposure(found))
+    yield dg.MaterializeResult("pnl", metadata=shown.pnl(found, desk.ledger.snapshots(HISTORY)))
+    yield from _checks(found)
 
 
 @dg.asset(
@@ -140,61 +148,44 @@ def checks_of_run(instance: dg.DagsterInstance, run_id: str) -> list[CheckOutcom
     ]
 
 
-def _positions(pnl: Pnl) -> dict[str, Any]:
-    columns = ("symbol", "quantity", "average_cost", "price", "source", "value", "unrealized")
-    rows = [
-        [str(getattr(position, column)) for column in columns] for position in pnl.open_positions
-    ]
-    frame = pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")
-    return {
-        "dagster/row_count": len(rows),
-        "valued_session": str(pnl.session),
-        "gross": dollars(pnl.gross),
-        "net": dollars(pnl.net),
-        "positions": table(frame),
-    }
-
-
-def _pnl(pnl: Pnl, history: list[Pnl]) -> dict[str, Any]:
-    columns = ("symbol", "realized", "unrealized", "dividends", "fees")
-    rows = [[str(getattr(position, column)) for column in columns] for position in pnl.positions]
-    curve = [(each.session, float(each.nav)) for each in history if each.session <= pnl.session]
-    figure = plots.equity_curve(curve, cash_in=float(pnl.cash_in))
-    return {
-        "valued_session": str(pnl.session),
-        **{
-            name: dollars(getattr(pnl, name))
-            for name in ("nav", "cash", "realized", "unrealized", "fees", "total")
-        },
-        "per_symbol": table(
-            pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")
-        ),
-        "equity_curve": dg.MetadataValue.md(
-            plots.markdown_image(plots.to_png(figure), text="equity curve")
-        ),
-    }
-
-
-def _checks(pnl: Pnl) -> Iterator[dg.AssetCheckResult]:
-    expected = pnl.cash_in + pnl.realized + pnl.unrealized - pnl.fees
-    yield dg.AssetCheckResult(
-        check_name="nav_identity",
-        asset_key="pnl",
-        passed=abs(pnl.nav - expected) < _CENT,
-        description=f"NAV is {pnl.nav:,.2f}; cash put in + realized + unrealized − fees is "
-        f"{expected:,.2f}.",
+def _checks(found: Accounts) -> Iterator[dg.AssetCheckResult]:
+    moved, pnl = found.change, found.pnl
+    yield _check(
+        "nav_change",
+        passed=abs(moved.unexplained) < _CENT,
+        sentence=f"NAV moved by {moved.nav:,.2f} to {pnl.nav:,.2f}: realized "
+        f"{moved.realized:,.2f}, unrealized {moved.unrealized:,.2f}, flows {moved.flows:,.2f}, "
+        f"fees {moved.fees:,.2f}; unexplained {moved.unexplained:,.2f}.",
     )
-    stale = [
-        f"{position.symbol} ({position.source})"
-        for position in pnl.open_positions
-        if position.source != "close"
-    ]
-    yield dg.AssetCheckResult(
-        check_name="all_marked",
-        asset_key="pnl",
+    apart = pnl.total - sum((part.total for part in found.parts.values()), Decimal(0))
+    yield _check(
+        "double_entry",
+        passed=found.journal.imbalance == 0 and (abs(apart) < _CENT or bool(pnl.unpriced)),
+        sentence=f"{found.journal.entries} entries; the accounts add up to "
+        f"{found.journal.imbalance:f}, and the book is {apart:,.2f} from what its strategies "
+        "come to.",
+    )
+    stale = [f"{each.symbol} ({each.source})" for each in pnl.open_positions if is_stale(each)]
+    yield _check(
+        "all_marked",
         passed=not stale,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=f"Not at a close of {pnl.session}: {', '.join(stale)}."
+        sentence=f"Not at a close of {pnl.session}: {', '.join(stale)}."
         if stale
         else f"Every holding is marked at its close of {pnl.session}.",
+    )
+
+
+def is_stale(position: PositionPnl) -> bool:
+    """Whether a holding is marked at anything but the session's own close."""
+    return position.source != CLOSE
+
+
+def _check(name: str, *, passed: bool, sentence: str) -> dg.AssetCheckResult:
+    warns = name == "all_marked"
+    return dg.AssetCheckResult(
+        check_name=name,
+        asset_key="pnl",
+        passed=passed,
+        severity=dg.AssetCheckSeverity.WARN if warns else dg.AssetCheckSeverity.ERROR,
+        description=sentence,
     )

@@ -1,6 +1,6 @@
 """Assets of execution: the orders of a session, and their fills. The only ones that may trade."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +12,8 @@ from trading_pipeline.core.market.calendar import next_session
 from trading_pipeline.defs.metadata import dollars, table
 from trading_pipeline.defs.partitions import BACKFILL, SESSIONS, is_backfill, session_of
 from trading_pipeline.defs.resources import mandate_of
+from trading_pipeline.flows.announce import Announcer, of_fills, of_orders
+from trading_pipeline.flows.audit import audit
 from trading_pipeline.flows.day import Desk, place_orders, take_fills
 from trading_pipeline.flows.trade import Traded
 from trading_pipeline.settings import Settings, utc_now
@@ -36,20 +38,30 @@ class OrdersConfig(dg.Config):
 
 @dg.asset(
     **_COMMON,
-    deps=["target_weights", "predictions", "clean_bars"],
+    deps=["target_weights", "predictions", "clean_bars", "reconciliation"],
+    check_specs=[
+        dg.AssetCheckSpec(
+            "orders_within_limits",
+            asset="orders",
+            blocking=True,
+            description="No order that is out breaks a limit, judged once more when all have left.",
+        )
+    ],
     description="The orders of a session, for the next open: the difference between targets and "
     "book, judged by the risk gate, written to the ledger before anything is sent. Sent exactly "
     "once, however often it is run; never in a backfill.",
 )
-def orders(
+def orders(  # noqa: PLR0917 - Dagster gives them by name
     context: dg.AssetExecutionContext,
     config: OrdersConfig,
     settings: dg.ResourceParam[Settings],
     desk: dg.ResourceParam[Desk],
-) -> Iterator[dg.MaterializeResult | dg.AssetObservation]:
+    announcer: dg.ResourceParam[Announcer],
+) -> Iterator[dg.MaterializeResult | dg.AssetObservation | dg.AssetCheckResult]:
     """Decide and send the orders of the run's session."""
     if is_backfill(context):
         context.log.warning("A backfill never sends an order: orders and what follows are skipped.")
+        yield _within_limits([])
         return
     dry_run = config.dry_run or settings.dry_run
     mandate = mandate_of(
@@ -61,8 +73,21 @@ def orders(
             "orders", partition=context.partition_key, metadata={**_placed(done), "dry_run": True}
         )
         context.log.info("dry run: nothing was sent, and what follows the orders is skipped")
+        yield _within_limits([])
         return
-    yield dg.MaterializeResult(metadata=_placed(done))
+    if done.new:
+        announcer.tell(of_orders(done.orders, run_id=context.run_id, now=utc_now()))
+    decided = (mandate.strategy, mandate.session)
+    wrong = audit(desk.ledger, desk.lake, decided, limits=settings.risk, now=utc_now())
+    yield dg.MaterializeResult(metadata=_placed(done), check_results=[_within_limits(wrong)])
+
+
+def _within_limits(wrong: Sequence[str]) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name="orders_within_limits",
+        passed=not wrong,
+        description=" ".join(wrong) or "Every order that is out is within the limits.",
+    )
 
 
 @dg.asset(
@@ -75,12 +100,14 @@ def fills(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
     desk: dg.ResourceParam[Desk],
+    announcer: dg.ResourceParam[Announcer],
 ) -> Iterator[dg.MaterializeResult]:
     """Bring the fills of the session's orders into the ledger."""
     if is_backfill(context):
         return
     session = session_of(context)
     settled = take_fills(desk, session, now=utc_now())
+    announcer.tell(of_fills(settled.fills, now=utc_now()))
     sent = desk.ledger.orders(strategy=settings.strategy, session=session)
     found = desk.ledger.fills([order.client_order_id for order in sent])
     yield dg.MaterializeResult(

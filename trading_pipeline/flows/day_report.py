@@ -5,74 +5,24 @@ share quantities are strings in plain decimal notation, so that no reader loses 
 or a rate is a number; every timestamp is UTC with its offset.
 """
 
-import json
-from datetime import UTC, date, datetime
-from decimal import Decimal
-from typing import Annotated, Literal
+from datetime import date
+from typing import Literal
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    FiniteFloat,
-    PlainSerializer,
-    WithJsonSchema,
-)
+from pydantic import Field, FiniteFloat
 
 from trading_pipeline.core.execution.order import OrderState, Side
+from trading_pipeline.flows.account_report import (
+    NavChange,
+    NettingRow,
+    ReconciliationBlock,
+    StrategyPnl,
+)
+from trading_pipeline.flows.documents import Document, Moment, Money, Shares
 
 VERSION = 1
 """Raised when a reader of the old document could misread the new one."""
 
 Status = Literal["success", "partial", "failed", "dry_run"]
-
-
-def plain_money(amount: Decimal) -> str:
-    """Return dollars without exponent: cents, and the further decimals that are not zero."""
-    whole, _, decimals = f"{amount:f}".partition(".")
-    return f"{whole}.{decimals.rstrip('0'):0<2}"
-
-
-def plain_shares(quantity: Decimal) -> str:
-    """Return shares without exponent and without trailing zeros."""
-    text = f"{quantity:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-Money = Annotated[
-    Decimal,
-    PlainSerializer(plain_money, return_type=str, when_used="json"),
-    WithJsonSchema(
-        {"type": "string", "pattern": r"^-?\d+\.\d{2,}$", "description": "US dollars"},
-        mode="serialization",
-    ),
-]
-Shares = Annotated[
-    Decimal,
-    PlainSerializer(plain_shares, return_type=str, when_used="json"),
-    WithJsonSchema(
-        {"type": "string", "pattern": r"^-?\d+(\.\d+)?$", "description": "shares, signed"},
-        mode="serialization",
-    ),
-]
-Moment = Annotated[
-    AwareDatetime,
-    AfterValidator(lambda moment: moment.astimezone(UTC)),
-    PlainSerializer(datetime.isoformat, return_type=str, when_used="json"),
-    WithJsonSchema({"type": "string", "format": "date-time"}, mode="serialization"),
-]
-
-
-class Document(BaseModel):
-    """What all parts share: frozen, and no field that the schema does not have."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        use_attribute_docstrings=True,
-        json_schema_serialization_defaults_required=True,
-    )
 
 
 class Parameters(Document):
@@ -96,7 +46,7 @@ class ModelUsed(Document):
     version: str
     trained_through: date | None = None
     """The last session whose bars training saw."""
-    metrics: dict[str, FiniteFloat] = {}
+    metrics: dict[str, FiniteFloat] = Field(default_factory=dict[str, FiniteFloat])
 
 
 class Results(Document):
@@ -194,6 +144,8 @@ class PnlBlock(Document):
     nav: Money
     nav_change: Money | None
     """NAV less the NAV before it and less cash put in since; null in the first session."""
+    change: NavChange | None
+    """How NAV moved since the session valued before."""
     cash: Money
     cash_in: Money
     gross: Money
@@ -248,6 +200,11 @@ class DayReport(Document):
     skips: tuple[SkipRow, ...]
     positions: tuple[PositionRow, ...]
     pnl: PnlBlock | None
+    strategies: dict[str, StrategyPnl]
+    """Each strategy's part of the book."""
+    netting: tuple[NettingRow, ...]
+    reconciliation: ReconciliationBlock | None
+    """The last comparison with the broker's account by then; null before the first one."""
     nav_history: tuple[NavRow, ...]
     checks: tuple[CheckRow, ...]
 
@@ -255,12 +212,3 @@ class DayReport(Document):
     def exit_code(self) -> int:
         """What the command ends with: 0 when the day went as planned, else 2."""
         return 0 if self.status in {"success", "dry_run"} else 2
-
-
-def schema_text(document: type[Document]) -> str:
-    """Return the JSON schema of a document, as it is published under docs/reference."""
-    schema = document.model_json_schema(mode="serialization")
-    return json.dumps({"$schema": _DIALECT, **schema}, indent=2, ensure_ascii=False) + "\n"
-
-
-_DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -13,9 +13,10 @@ import polars as pl
 from trading_pipeline.adapters import plots, report_files
 from trading_pipeline.adapters.ledger import Ledger, Run
 from trading_pipeline.core.accounting.pnl import Pnl, PositionPnl
+from trading_pipeline.core.execution.breaks import Reconciliation
 from trading_pipeline.core.execution.order import Fill, Order, OrderState
 from trading_pipeline.core.market.checks import CheckOutcome
-from trading_pipeline.flows import outcome
+from trading_pipeline.flows import account_report, outcome
 from trading_pipeline.flows.day_report import (
     CheckRow,
     DayReport,
@@ -30,6 +31,7 @@ from trading_pipeline.flows.day_report import (
     SkipRow,
     SymbolPnl,
 )
+from trading_pipeline.flows.mark import Accounts
 
 FINISHED: Final = "finished"
 """The phase that a run comes to with its report."""
@@ -60,6 +62,8 @@ class Day:
     skips: Mapping[str, str] = field(default_factory=dict[str, str])
     pnl: Pnl | None = None
     snapshots: Sequence[Pnl] = ()
+    accounts: Accounts | None = None
+    reconciliation: Reconciliation | None = None
     checks: Sequence[CheckOutcome] = ()
 
 
@@ -84,7 +88,10 @@ def build(day: Day) -> DayReport:
             SkipRow(symbol=symbol, reason=day.skips[symbol]) for symbol in sorted(day.skips)
         ),
         positions=positions(day.pnl),
-        pnl=_pnl(day.pnl, history) if day.pnl else None,
+        pnl=_pnl(day.pnl, history, day.accounts) if day.pnl else None,
+        strategies=account_report.strategies(day.accounts),
+        netting=account_report.netted(day.accounts),
+        reconciliation=account_report.reconciliation(day.reconciliation),
         nav_history=history,
         checks=tuple(
             CheckRow(
@@ -226,7 +233,7 @@ def _orders(day: Day) -> tuple[OrderRow, ...]:
     )
 
 
-def _pnl(pnl: Pnl, history: Sequence[NavRow]) -> PnlBlock:
+def _pnl(pnl: Pnl, history: Sequence[NavRow], accounts: Accounts | None) -> PnlBlock:
     return PnlBlock(
         realized=pnl.realized,
         unrealized=pnl.unrealized,
@@ -234,6 +241,7 @@ def _pnl(pnl: Pnl, history: Sequence[NavRow]) -> PnlBlock:
         fees=pnl.fees,
         nav=pnl.nav,
         nav_change=_nav_change(history),
+        change=account_report.nav_change(accounts.change) if accounts else None,
         cash=pnl.cash,
         cash_in=pnl.cash_in,
         gross=pnl.gross,

@@ -9,8 +9,9 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from trading_pipeline.adapters.ledger import Ledger, Run, migrations, tables
+from trading_pipeline.adapters.ledger import Ledger, Opening, Run, migrations, tables
 from trading_pipeline.adapters.ledger.engine import LedgerEngine
+from trading_pipeline.core.accounting.attribution import Books, replay_parts
 from trading_pipeline.core.accounting.book import Book, replay
 from trading_pipeline.core.accounting.pnl import mark
 from trading_pipeline.core.execution.order import OrderState, move
@@ -29,6 +30,7 @@ from trading_pipeline_tests.fakes import (
     make_entry,
     make_fill,
     make_order,
+    make_reconciliation,
     run_at_once,
 )
 
@@ -51,6 +53,10 @@ def full(ledger: Ledger) -> Ledger:
         mark(replay(Book(), ledger.entries()), {}, fill.session), run_id="r", at=NOW
     )
     ledger.append_run(Run(run_id="r", phase="p", session=SESSION, at=NOW, detail={}))
+    ledger.append_opening(Opening(session=SESSION, at=NOW, known=("a",)), [])
+    books = replay_parts(Books(), ledger.entries())
+    ledger.append_books(books, session=SESSION, counts=(1, 1), at=NOW)
+    ledger.append_reconciliation(make_reconciliation())
     return ledger
 
 

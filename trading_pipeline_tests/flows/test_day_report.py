@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from trading_pipeline.flows import report
-from trading_pipeline.flows.day_report import DayReport, plain_money, plain_shares, schema_text
+from trading_pipeline.flows.day_report import DayReport
+from trading_pipeline.flows.documents import plain_money, plain_shares, schema_text
+from trading_pipeline.flows.model_documents import HistoryReport, SignalsReport, TrainingReport
 from trading_pipeline.flows.status_report import StatusReport
 from trading_pipeline_tests.days import BLOCKED, FILLED, PARAMETERS, REJECTED, day, order
 
@@ -28,7 +30,16 @@ def test_the_document_survives_json_without_losing_a_digit() -> None:
     assert DayReport.model_validate_json(built.model_dump_json()) == built
 
 
-@pytest.mark.parametrize(("name", "document"), [("paper_run", DayReport), ("status", StatusReport)])
+@pytest.mark.parametrize(
+    ("name", "document"),
+    [
+        ("paper_run", DayReport),
+        ("status", StatusReport),
+        ("signals", SignalsReport),
+        ("training", TrainingReport),
+        ("history", HistoryReport),
+    ],
+)
 def test_the_published_schema_is_that_of_the_document(name: str, document: type) -> None:
     published = (REFERENCE / f"{name}.schema.json").read_text(encoding="utf-8")
 

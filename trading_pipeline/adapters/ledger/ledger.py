@@ -5,7 +5,7 @@ that writes is one transaction, and a fact that is told twice is kept once. An o
 last event; the book is the fold of `entries`. Data access only: the flows decide.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, NamedTuple
@@ -16,9 +16,9 @@ from sqlalchemy import select
 from trading_pipeline.adapters.ledger import migrations, rows
 from trading_pipeline.adapters.ledger import tables as t
 from trading_pipeline.adapters.ledger.engine import LedgerEngine
-from trading_pipeline.core.accounting.book import CashEntry, Entry
-from trading_pipeline.core.accounting.pnl import Pnl
-from trading_pipeline.core.execution.order import Decision, Fill, Order
+from trading_pipeline.adapters.ledger.keeping import BookKeeping
+from trading_pipeline.core.accounting.entries import CashEntry, Entry
+from trading_pipeline.core.execution.order import Decision, Fill, Order, OrderState
 from trading_pipeline.core.risk.limits import TradingState
 from trading_pipeline.errors import TradingError, TradingPipelineError
 
@@ -32,10 +32,7 @@ _STATE = (
     column for column in t.order_events.c if column.name not in {"client_order_id", "number", "at"}
 )
 _ORDERS = (
-    select(t.orders, *_STATE)
-    .join(t.order_events)
-    .where(t.order_events.c.number == _LAST_EVENT)
-    .order_by(t.orders.c.session, t.orders.c.strategy, t.orders.c.sequence)
+    select(t.orders, *_STATE).join(t.order_events).where(t.order_events.c.number == _LAST_EVENT)
 )
 
 
@@ -66,7 +63,7 @@ class Run:
     detail: Mapping[str, Any]
 
 
-class Ledger:
+class Ledger(BookKeeping):
     """The ledger at a SQLAlchemy URL; nothing is opened before the first call.
 
     Every method raises SettingsError where there is no ledger, TransientError where the database
@@ -113,6 +110,13 @@ class Ledger:
             rows.insert(connection, t.skips, skipped)
         return True
 
+    def append_revision(self, order: Order, *, at: datetime) -> None:
+        """Append another order to a decision that was taken; TradingError when it is there."""
+        with self._engine.writing() as connection:
+            rows.insert(connection, t.orders, [rows.row_of(t.orders, order)])
+            event = rows.row_of(t.order_events, order, number=1, at=at)
+            rows.insert(connection, t.order_events, [event])
+
     def decision(self, strategy: str, session: date) -> Decision | None:
         """Return the strategy's decision for `session`, or None."""
         with self._engine.reading() as connection:
@@ -143,15 +147,32 @@ class Ledger:
         strategy: str | None = None,
         session: date | None = None,
         states: Collection[str] | None = None,
+        client_order_ids: Iterable[str] | None = None,
     ) -> list[Order]:
         """Return the orders as their last events left them, by session, strategy and sequence."""
+        events, orders = t.order_events.c, t.orders.c
         wanted = _ORDERS.where(
-            *([t.orders.c.strategy == strategy] if strategy is not None else []),
-            *([t.orders.c.session == session] if session is not None else []),
-            *([t.order_events.c.state.in_(sorted(states))] if states is not None else []),
+            *([orders.strategy == strategy] if strategy is not None else []),
+            *([orders.session == session] if session is not None else []),
+            *([events.state.in_(sorted(states))] if states is not None else []),
         )
+        if client_order_ids is None:
+            batches = [wanted]
+        else:
+            named = rows.batches(client_order_ids)
+            batches = [wanted.where(orders.client_order_id.in_(names)) for names in named]
         with self._engine.reading() as connection:
-            return [Order(**row._mapping) for row in connection.execute(wanted)]
+            found = [Order(**row._mapping) for each in batches for row in connection.execute(each)]
+        return sorted(found, key=lambda order: (order.session, order.strategy, order.sequence))
+
+    def sent_since(self, at: datetime, session: date) -> int:
+        """Return how many orders of `session` have been put on the wire at `at` or later."""
+        events = t.order_events.c
+        sent = select(sa.func.count(sa.distinct(events.client_order_id)))
+        of_session = sent.join_from(t.order_events, t.orders).where(t.orders.c.session == session)
+        recent = of_session.where(events.state == OrderState.SUBMITTING, events.at >= at)
+        with self._engine.reading() as connection:
+            return connection.scalar(recent) or 0
 
     # Facts
 
@@ -206,20 +227,26 @@ class Ledger:
             fills = [Fill(**row) for row in found]
         return sorted(fills, key=lambda fill: (fill.filled_at, fill.fill_id))
 
-    def entries(self, through: date | None = None) -> list[Entry]:
-        """Return all fills and cash entries of the sessions up to `through`, for `replay`."""
+    def entries(self, through: date | None = None, *, after: date | None = None) -> list[Entry]:
+        """Return the fills and cash entries of the sessions after `after` and up to `through`."""
         with self._engine.reading() as connection:
             return [
-                *rows.values_through(connection, t.cash_entries, CashEntry, through),
-                *rows.values_through(connection, t.fills, Fill, through),
+                *rows.values_between(connection, t.cash_entries, CashEntry, (after, through)),
+                *rows.values_between(connection, t.fills, Fill, (after, through)),
             ]
+
+    def cash_entries(self, entry_ids: Sequence[str]) -> list[CashEntry]:
+        """Return those of these cash entries that are held."""
+        with self._engine.reading() as connection:
+            found = rows.select_by(connection, t.cash_entries, "entry_id", entry_ids)
+            return [CashEntry(**row) for row in found]
 
     def last_settlement(self) -> date | None:
         """Return the newest settled session, or None."""
         with self._engine.reading() as connection:
             return connection.scalar(select(sa.func.max(t.settlements.c.session)))
 
-    # Halts, snapshots, runs
+    # Halts, runs
 
     def trading_state(self) -> Standing:
         """Return what trading may do; HALTED when the ledger does not say, or cannot be read."""
@@ -240,21 +267,6 @@ class Ledger:
         row = {"state": state, "who": who, "reason": reason, "at": at}
         with self._engine.writing() as connection:
             rows.insert(connection, t.halts, [row])
-
-    def append_snapshot(self, pnl: Pnl, *, run_id: str, at: datetime) -> bool:
-        """Append the session's P&L as its next revision; False when it equals the last one."""
-        with self._engine.writing() as connection:
-            held = rows.newest_snapshots(connection, session=pnl.session)
-            if pnl in held.values():
-                return False
-            revision = 1 + max((revision for _, revision in held), default=0)
-            rows.insert_snapshot(connection, pnl, revision=revision, run_id=run_id, at=at)
-        return True
-
-    def snapshots(self, count: int) -> list[Pnl]:
-        """Return the newest P&L of each of the last `count` sessions, oldest first."""
-        with self._engine.reading() as connection:
-            return list(rows.newest_snapshots(connection, count=count).values())
 
     def append_run(self, run: Run) -> None:
         """Append that a run came to a phase."""

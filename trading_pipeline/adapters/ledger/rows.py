@@ -11,13 +11,14 @@ import sqlalchemy as sa
 from sqlalchemy import select
 
 from trading_pipeline.adapters.ledger import tables as t
-from trading_pipeline.core.accounting.book import CashEntry
+from trading_pipeline.core.accounting.entries import CashEntry
 from trading_pipeline.core.accounting.pnl import Pnl, PositionPnl
 from trading_pipeline.core.execution.order import MOVES, Cause, Fill, Order
 from trading_pipeline.errors import IllegalTransitionError, TradingError
 
 _T = TypeVar("_T", Pnl, PositionPnl)
 _V = TypeVar("_V", Fill, CashEntry)
+_K = TypeVar("_K")
 
 BATCH: Final = 500
 """Ids asked for in one statement; databases limit how many a statement may hold."""
@@ -40,25 +41,40 @@ def insert(connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, 
         connection.execute(sa.insert(table), rows)
 
 
+def batches(keys: Iterable[_K]) -> Iterator[list[_K]]:
+    """Yield the keys, each once, as many at a time as a statement may hold."""
+    wanted = list(dict.fromkeys(keys))
+    for start in range(0, len(wanted), BATCH):
+        yield wanted[start : start + BATCH]
+
+
 def select_by(
     connection: sa.Connection, table: sa.Table, column: str, keys: Iterable[object]
 ) -> Iterator[sa.RowMapping]:
     """Yield the table's rows whose `column` is one of `keys`."""
-    wanted = list(dict.fromkeys(keys))
-    for start in range(0, len(wanted), BATCH):
-        batch = wanted[start : start + BATCH]
+    for batch in batches(keys):
         found = connection.execute(select(table).where(table.c[column].in_(batch)))
         yield from found.mappings()
 
 
-def values_through(
-    connection: sa.Connection, table: sa.Table, kind: type[_V], through: date | None
+def values_between(
+    connection: sa.Connection,
+    table: sa.Table,
+    kind: type[_V],
+    sessions: tuple[date | None, date | None],
 ) -> list[_V]:
-    """Return the table's values of the sessions up to `through`, or all."""
-    wanted = sa.true() if through is None else table.c.session <= through
+    """Return the table's values of the sessions after the first one and up to the last.
+
+    None leaves that side open.
+    """
+    after, through = sessions
+    wanted = select(table)
+    if after is not None:
+        wanted = wanted.where(table.c.session > after)
+    if through is not None:
+        wanted = wanted.where(table.c.session <= through)
     names = table.columns.keys()
-    found = connection.execute(select(table).where(wanted)).all()
-    return [kind(**dict(zip(names, row, strict=True))) for row in found]
+    return [kind(**dict(zip(names, row, strict=True))) for row in connection.execute(wanted)]
 
 
 def insert_new(connection: sa.Connection, table: sa.Table, values: Sequence[_V]) -> list[_V]:
@@ -126,17 +142,24 @@ def _require_fills(connection: sa.Connection, last: Mapping[str, Mapping[str, An
 
 
 def newest_snapshots(
-    connection: sa.Connection, *, session: date | None = None, count: int = 1
+    connection: sa.Connection,
+    *,
+    session: date | None = None,
+    before: date | None = None,
+    count: int = 1,
 ) -> dict[tuple[date, int], Pnl]:
-    """Return the newest revision of the last `count` sessions, or of `session` only, oldest first.
+    """Return the newest revision of the last `count` sessions, oldest first.
+
+    Of `session` only, or of sessions before `before`.
 
     The keys are (session, revision).
     """
     table = t.snapshots
     of = sa.true() if session is None else table.c.session == session
+    until = sa.true() if before is None else table.c.session < before
     newest = (
         select(table.c.session, sa.func.max(table.c.revision).label("revision"))
-        .where(of)
+        .where(of, until)
         .group_by(table.c.session)
         .order_by(table.c.session.desc())
         .limit(count)

@@ -1,95 +1,17 @@
-"""The ledger's tables, append-only by triggers, and the types that keep their values exact.
+"""The ledger's tables, append-only by triggers.
 
 Column names are the field names of the core's values, so a row becomes an Order, a Fill, a
 CashEntry, a Decision or a Pnl by its names alone. The migrations build these tables; a test holds
 the two equal.
 """
 
-from datetime import UTC, datetime
-from decimal import Decimal
-from enum import StrEnum
-from typing import Any
-
 import sqlalchemy as sa
-from sqlalchemy.engine import Dialect
-from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from trading_pipeline.core.accounting.book import EntryKind
+from trading_pipeline.adapters.ledger.columns import Moment, Money, Word
+from trading_pipeline.core.accounting.entries import EntryKind
+from trading_pipeline.core.execution.breaks import BreakKind, Resolution, Subject
 from trading_pipeline.core.execution.order import OrderState, OrderType, Side, TimeInForce
 from trading_pipeline.core.risk.limits import TradingState
-from trading_pipeline.errors import SettingsError
-
-
-class Money(TypeDecorator[Decimal]):
-    """An exact decimal, dollars or shares: text on SQLite, unbounded NUMERIC on PostgreSQL."""
-
-    impl = sa.Text
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """Return the column type of the database at hand."""
-        exact = sa.Numeric() if dialect.name == "postgresql" else sa.Text()
-        return dialect.type_descriptor(exact)
-
-    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
-        """Return what is stored; a number that is not finite is a SettingsError."""
-        if value is None:
-            return None
-        if not value.is_finite():
-            raise SettingsError(f"The amount {value} cannot be booked: expected a finite number.")
-        return value if dialect.name == "postgresql" else f"{value:f}"
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:  # noqa: ARG002
-        """Return the number that was stored, digit for digit."""
-        return None if value is None else Decimal(value)
-
-
-class Moment(TypeDecorator[datetime]):
-    """An aware UTC time: ISO 8601 text on SQLite, TIMESTAMPTZ on PostgreSQL."""
-
-    impl = sa.Text
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """Return the column type of the database at hand."""
-        moment = sa.DateTime(timezone=True) if dialect.name == "postgresql" else sa.Text()
-        return dialect.type_descriptor(moment)
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        """Return what is stored; a time without a zone is a SettingsError."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise SettingsError(f"The time {value} has no time zone: an aware one is expected.")
-        utc = value.astimezone(UTC)
-        return utc if dialect.name == "postgresql" else utc.isoformat(timespec="microseconds")
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Return the time in UTC; SQLite's own CURRENT_TIMESTAMP bears no zone and is UTC."""
-        if value is None:
-            return None
-        moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-class Word(TypeDecorator[StrEnum]):
-    """A member of one of the core's enumerations, stored as its text."""
-
-    impl = sa.Text
-    cache_ok = True
-
-    def __init__(self, words: type[StrEnum]) -> None:
-        super().__init__()
-        self.words = words
-
-    def process_bind_param(self, value: StrEnum | None, dialect: Dialect) -> str | None:  # noqa: ARG002
-        """Return the text."""
-        return None if value is None else self.words(value).value
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> StrEnum | None:  # noqa: ARG002
-        """Return the member; a text that names none raises ValueError."""
-        return None if value is None else self.words(value)
-
 
 metadata = sa.MetaData()
 
@@ -120,6 +42,8 @@ orders = sa.Table(
     sa.Column("target_weight", sa.Double, nullable=False),
     sa.Column("order_type", Word(OrderType), nullable=False),
     sa.Column("time_in_force", Word(TimeInForce), nullable=False),
+    sa.Column("limit_price", Money),
+    sa.Column("stop_price", Money),
     sa.ForeignKeyConstraint(["strategy", "session"], ["decisions.strategy", "decisions.session"]),
     sa.UniqueConstraint("strategy", "session", "sequence"),
 )
@@ -164,7 +88,7 @@ fills = sa.Table(
     sa.Column("quantity", Money, nullable=False),
     sa.Column("price", Money, nullable=False),
     sa.Column("commission", Money, nullable=False),
-    sa.Column("session", sa.Date, nullable=False),
+    sa.Column("session", sa.Date, nullable=False, index=True),
     sa.Column("filled_at", Moment, nullable=False),
 )
 """Shares that changed hands; the broker's execution id is the key."""
@@ -174,13 +98,15 @@ cash_entries = sa.Table(
     metadata,
     sa.Column("entry_id", sa.Text, primary_key=True),
     sa.Column("kind", Word(EntryKind), nullable=False),
-    sa.Column("session", sa.Date, nullable=False),
+    sa.Column("session", sa.Date, nullable=False, index=True),
     sa.Column("amount", Money, nullable=False),
     sa.Column("symbol", sa.Text),
     sa.Column("quantity", Money, nullable=False),
     sa.Column("at", Moment, nullable=False),
+    sa.Column("price", Money),
+    sa.Column("strategy", sa.Text),
 )
-"""Deposits, dividends, splits and fees."""
+"""Deposits, dividends, splits, fees, borrow, interest, trades past us and transfers of shares."""
 
 settlements = sa.Table(
     "settlements",
@@ -254,3 +180,87 @@ runs = sa.Table(
     sa.Column("detail", sa.JSON, nullable=False),
 )
 """What a run did, phase by phase."""
+
+openings = sa.Table(
+    "openings",
+    metadata,
+    sa.Column("session", sa.Date, primary_key=True),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("known", sa.JSON, nullable=False),
+)
+"""That the books were opened on an account with a past: what the broker dates before the session,
+and the ids it told by then of the session itself, are part of the opening entries."""
+
+_BOOK = ("session", "revision")
+
+book_snapshots = sa.Table(
+    "book_snapshots",
+    metadata,
+    sa.Column("session", sa.Date, primary_key=True),
+    sa.Column("revision", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("fills", sa.Integer, nullable=False),
+    sa.Column("entries", sa.Integer, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+)
+"""The fold of all entries through a session, so that it need not be done again from zero.
+
+It is used as long as the fills and cash entries of those sessions are as many as it was made of."""
+
+book_parts = sa.Table(
+    "book_parts",
+    metadata,
+    sa.Column("session", sa.Date, primary_key=True),
+    sa.Column("revision", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("strategy", sa.Text, primary_key=True),
+    sa.Column("cash", Money, nullable=False),
+    sa.Column("cash_in", Money, nullable=False),
+    sa.Column("fees", Money, nullable=False),
+    sa.ForeignKeyConstraint(_BOOK, [f"book_snapshots.{name}" for name in _BOOK]),
+)
+"""The cash of one strategy's part of a book; of the whole account where the strategy is empty."""
+
+book_positions = sa.Table(
+    "book_positions",
+    metadata,
+    sa.Column("session", sa.Date, primary_key=True),
+    sa.Column("revision", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("strategy", sa.Text, primary_key=True),
+    sa.Column("symbol", sa.Text, primary_key=True),
+    sa.Column("quantity", Money, nullable=False),
+    sa.Column("cost", Money, nullable=False),
+    sa.Column("realized", Money, nullable=False),
+    sa.Column("dividends", Money, nullable=False),
+    sa.Column("fees", Money, nullable=False),
+    sa.ForeignKeyConstraint(_BOOK, [f"book_snapshots.{name}" for name in _BOOK]),
+)
+"""One symbol of a book, flat ones with a history included."""
+
+reconciliations = sa.Table(
+    "reconciliations",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("session", sa.Date, nullable=False),
+    sa.Column("cause", sa.Text, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("orders", sa.Integer, nullable=False),
+    sa.Column("positions", sa.Integer, nullable=False),
+    sa.Column("cash", Money, nullable=False),
+    sa.Column("broker_cash", Money, nullable=False),
+)
+"""That our books were compared with the broker's; the breaks of the last row stand."""
+
+breaks = sa.Table(
+    "breaks",
+    metadata,
+    sa.Column("reconciliation", sa.ForeignKey("reconciliations.id"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("subject", Word(Subject), nullable=False),
+    sa.Column("kind", Word(BreakKind), nullable=False),
+    sa.Column("resolution", Word(Resolution), nullable=False),
+    sa.Column("symbol", sa.Text),
+    sa.Column("reference", sa.Text),
+    sa.Column("ours", Money, nullable=False),
+    sa.Column("theirs", Money, nullable=False),
+    sa.Column("explanation", sa.Text, nullable=False),
+)
+"""What differed, why, and whether an entry made it good or it stops orders."""

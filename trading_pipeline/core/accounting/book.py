@@ -7,12 +7,10 @@ holds to the last digit after any sequence of entries.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
 from decimal import ROUND_DOWN, Context, Decimal, localcontext
-from enum import StrEnum
-from functools import reduce
 from typing import Final
 
+from trading_pipeline.core.accounting.entries import CashEntry, Entry, EntryKind, in_order
 from trading_pipeline.core.execution.order import Fill, Order
 from trading_pipeline.errors import TradingError
 
@@ -21,37 +19,6 @@ EXACT: Final = Context(prec=60)
 
 COST_QUANTUM: Final = Decimal("0.0001")
 """Closed cost is rounded to this, in dollars, toward zero: what is left never changes sign."""
-
-
-class EntryKind(StrEnum):
-    """What moved cash or shares without an order."""
-
-    DEPOSIT = "deposit"
-    WITHDRAWAL = "withdrawal"
-    DIVIDEND = "dividend"
-    SPLIT = "split"
-    FEE = "fee"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CashEntry:
-    """One fact of the account that is not a fill.
-
-    `amount` is the change of cash in dollars (negative for a withdrawal, a fee or a dividend owed
-    on a short); `quantity` is the change of shares (splits only): the position's quantity after the
-    split less that before. A split's `amount` is cash in lieu.
-    """
-
-    entry_id: str
-    kind: EntryKind
-    session: date
-    amount: Decimal
-    symbol: str | None = None
-    quantity: Decimal = Decimal(0)
-    at: datetime
-
-
-Entry = Fill | CashEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +47,9 @@ class Position:
 class Book:
     """Cash and all positions, flat ones with a history included.
 
-    `cash_in` is deposits less withdrawals; `fees` is every fee, commissions included. Always
-    exactly: cash = cash_in + Σ realized − Σ cost − fees.
+    `cash_in` is deposits less withdrawals, and shares put in or taken out at their price; `fees` is
+    every fee, commissions, borrow and interest included (interest earned counts against them).
+    Always exactly: cash = cash_in + Σ realized − Σ cost − fees.
     """
 
     cash: Decimal = Decimal(0)
@@ -98,100 +66,139 @@ class Book:
         return self.position(symbol).quantity
 
 
+class Running:
+    """A book being written, entry by entry: what it costs does not grow with the positions."""
+
+    __slots__ = ("cash", "cash_in", "fees", "positions")
+
+    def __init__(self, opening: Book) -> None:
+        self.cash, self.cash_in, self.fees = opening.cash, opening.cash_in, opening.fees
+        self.positions = dict(opening.positions)
+
+    def position(self, symbol: str) -> Position:
+        """Return the holding of `symbol`, a flat one when it was never traded."""
+        return self.positions.get(symbol) or Position(symbol=symbol)
+
+    def post(self, entry: Entry) -> None:
+        """Take one entry in; TradingError for one that cannot have happened. Use EXACT around."""
+        if isinstance(entry, Fill):
+            _post_fill(self, entry)
+        else:
+            _POST_CASH[entry.kind](self, entry)
+
+    def put(self, position: Position, *, cash: Decimal, fees: Decimal = Decimal(0)) -> None:
+        """Replace a position, and move cash and fees by these amounts."""
+        self.cash += cash
+        self.fees += fees
+        self.positions[position.symbol] = position
+
+    def book(self) -> Book:
+        """The book as it stands now; what is posted afterwards does not change it."""
+        return Book(
+            cash=self.cash, cash_in=self.cash_in, fees=self.fees, positions=dict(self.positions)
+        )
+
+
 def post(book: Book, entry: Entry) -> Book:
     """Return the book after one entry; raise TradingError for one that cannot have happened."""
-    with localcontext(EXACT):
-        if isinstance(entry, Fill):
-            return _post_fill(book, entry)
-        return _POST_CASH[entry.kind](book, entry)
+    return _after(book, [entry])
 
 
 def replay(opening: Book, entries: Iterable[Entry]) -> Book:
     """Return the book after all entries, each id once, in the order of the trading day.
 
-    The order is: session; splits, dividends, cash, fills; time of the fill; id. It does not depend
-    on the order of `entries`. Two different entries with one id raise TradingError.
+    It does not depend on the order of `entries`; see `in_order`.
     """
-    return reduce(post, sorted(_unique(entries), key=_day_order), opening)
+    return _after(opening, in_order(entries))
 
 
 def expect(book: Book, order: Order, price: Decimal) -> Book:
     """Return the book as it would stand if the rest of `order` filled at `price`, free of fees."""
-    position = book.position(order.symbol)
+    running = Running(book)
     with localcontext(EXACT):
         quantity = order.remaining_quantity * order.side.sign
-        after = _trade(position, quantity, price)
-        return _put(book, after, cash=-quantity * price)
+        after = _trade(running.position(order.symbol), quantity, price)
+        running.put(after, cash=-quantity * price)
+    return running.book()
 
 
-def _post_fill(book: Book, fill: Fill) -> Book:
+def _after(opening: Book, entries: Iterable[Entry]) -> Book:
+    running = Running(opening)
+    with localcontext(EXACT):
+        for entry in entries:
+            running.post(entry)
+    return running.book()
+
+
+def _post_fill(book: Running, fill: Fill) -> None:
     if not (fill.quantity > 0 and fill.price > 0 and fill.commission >= 0):
         raise TradingError(
             f"Fill {fill.fill_id} has quantity {fill.quantity}, price {fill.price} and commission "
             f"{fill.commission}: expected shares and dollars above 0 and no negative commission."
         )
-    traded = _trade(book.position(fill.symbol), fill.signed_quantity, fill.price)
-    after = replace(traded, fees=traded.fees + fill.commission)
-    paid = -fill.signed_quantity * fill.price
-    return _put(book, after, cash=paid - fill.commission, fees=fill.commission)
+    quantity = fill.signed_quantity
+    after = _trade(book.position(fill.symbol), quantity, fill.price, fees=fill.commission)
+    paid = -quantity * fill.price
+    book.put(after, cash=paid - fill.commission, fees=fill.commission)
 
 
-def _trade(position: Position, quantity: Decimal, price: Decimal) -> Position:
+def _trade(
+    position: Position, quantity: Decimal, price: Decimal, *, fees: Decimal = Decimal(0)
+) -> Position:
     """Close what `quantity` takes off the position, then add the rest at `price`."""
-    held = position.quantity
-    closing = Decimal(0)
+    held, cost, realized = position.quantity, position.cost, position.realized
     if held * quantity < 0:
         closing = quantity if abs(quantity) <= abs(held) else -held
-    position = _close(position, closing, price) if closing else position
-    opening = quantity - closing
-    return replace(
-        position,
-        quantity=position.quantity + opening,
-        cost=position.cost + opening * price,
+        left = held + closing
+        out = _share(cost, -closing, held) if left else cost
+        realized -= closing * price + out
+        held, cost, quantity = left, cost - out, quantity - closing
+    return Position(
+        symbol=position.symbol,
+        quantity=held + quantity,
+        cost=cost + quantity * price,
+        realized=realized,
+        dividends=position.dividends,
+        fees=position.fees + fees,
     )
 
 
-def _close(position: Position, quantity: Decimal, price: Decimal) -> Position:
-    left = position.quantity + quantity
-    share = position.cost * -quantity / position.quantity
-    cost = share.quantize(COST_QUANTUM, ROUND_DOWN) if left else position.cost
-    return replace(
-        position,
-        quantity=left,
-        cost=position.cost - cost,
-        realized=position.realized - quantity * price - cost,
-    )
+def _share(cost: Decimal, part: Decimal, whole: Decimal) -> Decimal:
+    return (cost * part / whole).quantize(COST_QUANTUM, ROUND_DOWN)
 
 
-def _post_transfer(book: Book, entry: CashEntry) -> Book:
+def _post_transfer(book: Running, entry: CashEntry) -> None:
     sign = 1 if entry.kind is EntryKind.DEPOSIT else -1
     if entry.amount * sign <= 0:
         raise TradingError(
             f"{entry.kind.capitalize()} {entry.entry_id} changes cash by {entry.amount} dollars: "
             f"expected {'more' if sign > 0 else 'less'} than 0."
         )
-    return replace(book, cash=book.cash + entry.amount, cash_in=book.cash_in + entry.amount)
+    book.cash += entry.amount
+    book.cash_in += entry.amount
 
 
-def _post_fee(book: Book, entry: CashEntry) -> Book:
+def _post_fee(book: Running, entry: CashEntry) -> None:
     if entry.symbol is None:
-        return replace(book, cash=book.cash + entry.amount, fees=book.fees - entry.amount)
+        book.cash += entry.amount
+        book.fees -= entry.amount
+        return
     position = book.position(entry.symbol)
     after = replace(position, fees=position.fees - entry.amount)
-    return _put(book, after, cash=entry.amount, fees=-entry.amount)
+    book.put(after, cash=entry.amount, fees=-entry.amount)
 
 
-def _post_dividend(book: Book, entry: CashEntry) -> Book:
+def _post_dividend(book: Running, entry: CashEntry) -> None:
     position = book.position(_symbol(entry))
     after = replace(
         position,
         realized=position.realized + entry.amount,
         dividends=position.dividends + entry.amount,
     )
-    return _put(book, after, cash=entry.amount)
+    book.put(after, cash=entry.amount)
 
 
-def _post_split(book: Book, entry: CashEntry) -> Book:
+def _post_split(book: Running, entry: CashEntry) -> None:
     """Change the shares; cash in lieu gives back cost, and what exceeds the cost is a gain."""
     position = book.position(_symbol(entry))
     quantity = position.quantity + entry.quantity
@@ -200,33 +207,49 @@ def _post_split(book: Book, entry: CashEntry) -> Book:
             f"Split {entry.entry_id} changes {position.quantity} shares of {entry.symbol} by "
             f"{entry.quantity}: expected a position, and the same side after it."
         )
-    cost = _cost_after_lieu(position.cost, entry.amount) if quantity else Decimal(0)
+    cost = cost_after_lieu(position.cost, entry.amount) if quantity else Decimal(0)
     gain = entry.amount - (position.cost - cost)
     after = replace(position, quantity=quantity, cost=cost, realized=position.realized + gain)
-    return _put(book, after, cash=entry.amount)
+    book.put(after, cash=entry.amount)
 
 
-def _cost_after_lieu(cost: Decimal, amount: Decimal) -> Decimal:
+def _post_trade(book: Running, entry: CashEntry) -> None:
+    """Shares bought or sold past this system; what the amount lacks of their value is a fee."""
+    symbol, price = _symbol(entry), _price(entry)
+    fees = -(entry.amount + entry.quantity * price)
+    after = _trade(book.position(symbol), entry.quantity, price, fees=fees)
+    book.put(after, cash=entry.amount, fees=fees)
+
+
+def _post_shares(book: Running, entry: CashEntry) -> None:
+    """Shares that came or went in kind: no cash moves, their value is put in or taken out."""
+    symbol, price = _symbol(entry), _price(entry)
+    if entry.amount:
+        raise TradingError(
+            f"Transfer {entry.entry_id} of shares changes cash by {entry.amount} dollars: expected "
+            "none."
+        )
+    book.put(_trade(book.position(symbol), entry.quantity, price), cash=Decimal(0))
+    book.cash_in += entry.quantity * price
+
+
+def cost_after_lieu(cost: Decimal, amount: Decimal) -> Decimal:
+    """Return what open shares cost once `amount` of it was paid back; it never changes sign."""
     left = cost - amount
     return left if left * cost > 0 else Decimal(0)
 
 
-_POST_CASH: Final[Mapping[EntryKind, Callable[[Book, CashEntry], Book]]] = {
+_POST_CASH: Final[Mapping[EntryKind, Callable[[Running, CashEntry], None]]] = {
     EntryKind.DEPOSIT: _post_transfer,
     EntryKind.WITHDRAWAL: _post_transfer,
     EntryKind.DIVIDEND: _post_dividend,
     EntryKind.SPLIT: _post_split,
     EntryKind.FEE: _post_fee,
+    EntryKind.BORROW: _post_fee,
+    EntryKind.INTEREST: _post_fee,
+    EntryKind.TRADE: _post_trade,
+    EntryKind.TRANSFER: _post_shares,
 }
-
-
-def _put(book: Book, position: Position, *, cash: Decimal, fees: Decimal = Decimal(0)) -> Book:
-    return replace(
-        book,
-        cash=book.cash + cash,
-        fees=book.fees + fees,
-        positions={**book.positions, position.symbol: position},
-    )
 
 
 def _symbol(entry: CashEntry) -> str:
@@ -235,24 +258,10 @@ def _symbol(entry: CashEntry) -> str:
     return entry.symbol
 
 
-def _key(entry: Entry) -> tuple[bool, str]:
-    if isinstance(entry, Fill):
-        return True, entry.fill_id
-    return False, entry.entry_id
-
-
-def _unique(entries: Iterable[Entry]) -> list[Entry]:
-    seen: dict[tuple[bool, str], Entry] = {}
-    for entry in entries:
-        if seen.setdefault(_key(entry), entry) != entry:
-            raise TradingError(f"Two different entries bear the id {_key(entry)[1]}.")
-    return list(seen.values())
-
-
-_RANKS: Final = {EntryKind.SPLIT: 0, EntryKind.DIVIDEND: 1}
-
-
-def _day_order(entry: Entry) -> tuple[date, int, str, str]:
-    if isinstance(entry, Fill):
-        return entry.session, 3, entry.filled_at.isoformat(), entry.fill_id
-    return entry.session, _RANKS.get(entry.kind, 2), "", entry.entry_id
+def _price(entry: CashEntry) -> Decimal:
+    if entry.price is None or not entry.price > 0 or not entry.quantity:
+        raise TradingError(
+            f"{entry.kind.capitalize()} {entry.entry_id} is of {entry.quantity} shares at "
+            f"{entry.price}: expected shares, and a price above 0."
+        )
+    return entry.price

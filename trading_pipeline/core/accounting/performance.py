@@ -7,7 +7,7 @@ sessions cannot give is None, never 0.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from math import e, fsum, prod, sqrt
+from math import e, fsum, nan, prod, sqrt
 from statistics import NormalDist
 from typing import Final
 
@@ -166,6 +166,18 @@ def sortino(series: Sequence[float]) -> float | None:
     if downside < _LEAST_DEVIATION:
         return None
     return fsum(series) / len(series) / downside * sqrt(YEAR)
+
+
+def rolling(series: Sequence[float], sessions: int) -> dict[str, list[float]]:
+    """Return volatility and sharpe of every run of so many returns, by name, the oldest first.
+
+    NaN where they do not vary.
+    """
+    parts = [series[end - sessions : end] for end in range(sessions, len(series) + 1)]
+    return {
+        name: [nan if (value := of(part)) is None else value for part in parts]
+        for name, of in (("volatility", volatility), ("sharpe", sharpe))
+    }
 
 
 def calmar(series: Sequence[float]) -> float | None:

@@ -135,6 +135,45 @@ def mark(book: Book, marks: Mapping[str, Mark], session: date) -> Pnl:
         return pnl
 
 
+def fall_back(*sources: Mapping[str, Mark]) -> dict[str, Mark]:
+    """Return the first mark of each symbol among `sources`, the best one first.
+
+    Real-time prices go before closes; what none of them has, `mark` values at cost and says so.
+    """
+    return {symbol: found for source in reversed(sources) for symbol, found in source.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """How an account came from one valuation to the next, in dollars.
+
+    `flows` is cash and shares put in or taken out.
+    """
+
+    nav: Decimal
+    realized: Decimal
+    unrealized: Decimal
+    flows: Decimal
+    fees: Decimal
+
+    @property
+    def unexplained(self) -> Decimal:
+        """ΔNAV − (realized + Δunrealized + flows − fees); 0 when nothing is missing."""
+        return self.nav - (self.realized + self.unrealized + self.flows - self.fees)
+
+
+def change(before: Pnl | None, after: Pnl) -> Change:
+    """Return how `after` came from `before`, from nothing when there is none."""
+    with localcontext(EXACT):
+        return Change(
+            nav=after.nav - (before.nav if before else 0),
+            realized=after.realized - (before.realized if before else 0),
+            unrealized=after.unrealized - (before.unrealized if before else 0),
+            flows=after.cash_in - (before.cash_in if before else 0),
+            fees=after.fees - (before.fees if before else 0),
+        )
+
+
 def _value(position: Position, found: Mark | None) -> PositionPnl:
     used = _mark_of(position, found)
     unrealized = Decimal(0)

@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import count
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
@@ -20,14 +20,21 @@ def at(day: int) -> datetime:
 
 
 def fill(
-    symbol: str, shares: str, price: str, *, fee: str = "0", day: int = 0, name: str | None = None
+    symbol: str,
+    shares: str,
+    price: str,
+    *,
+    fee: str = "0",
+    day: int = 0,
+    name: str | None = None,
+    strategy: str = "alpha_baseline",
 ) -> Fill:
     """Signed shares traded at a price."""
     number = f"f{next(_numbers):05}"
     return Fill(
         fill_id=name or number,
         client_order_id=f"o-{number}",
-        strategy="alpha_baseline",
+        strategy=strategy,
         symbol=symbol,
         side=Side.BUY if Decimal(shares) > 0 else Side.SELL,
         quantity=abs(Decimal(shares)),
@@ -46,6 +53,7 @@ def cash(
     *,
     day: int = 0,
     name: str | None = None,
+    **more: Any,
 ) -> CashEntry:
     """Dollars, and for a split shares, that came without an order."""
     return CashEntry(
@@ -56,7 +64,17 @@ def cash(
         symbol=symbol,
         quantity=Decimal(shares),
         at=at(day),
+        **more,
     )
+
+
+def shares_of(
+    kind: EntryKind, symbol: str, shares: str, price: str, *, fee: str = "0", day: int = 0
+) -> CashEntry:
+    """A trade past this system, or shares that came in kind."""
+    paid = -Decimal(shares) * Decimal(price) - Decimal(fee)
+    amount = paid if kind is EntryKind.TRADE else Decimal(0)
+    return cash(kind, str(amount), symbol, shares, day=day, price=Decimal(price))
 
 
 class Split(NamedTuple):
@@ -91,12 +109,25 @@ shares = st.integers(-300, 300).filter(bool).map(str)
 odd_shares = st.decimals("-50", "50", places=3).filter(bool).map(str)
 fees = st.decimals("0", "9", places=2).map(str)
 
+strategies = st.sampled_from(["alpha", "beta"])
+
 fills = st.builds(
-    lambda symbol, quantity, price, fee, day: fill(symbol, quantity, price, fee=fee, day=day),
+    lambda symbol, quantity, price, fee, day, strategy: fill(
+        symbol, quantity, price, fee=fee, day=day, strategy=strategy
+    ),
     symbols,
     shares | odd_shares,
     prices,
     fees,
+    days,
+    strategies,
+)
+without_orders = st.builds(
+    lambda kind, symbol, quantity, price, day: shares_of(kind, symbol, quantity, price, day=day),
+    st.sampled_from([EntryKind.TRADE, EntryKind.TRANSFER]),
+    symbols,
+    shares,
+    prices,
     days,
 )
 transfers = st.builds(
@@ -109,12 +140,12 @@ transfers = st.builds(
 )
 fees_and_dividends = st.builds(
     lambda kind, amount, sign, symbol, day: cash(kind, str(amount * sign), symbol, day=day),
-    st.sampled_from([EntryKind.FEE, EntryKind.DIVIDEND]),
+    st.sampled_from([EntryKind.FEE, EntryKind.DIVIDEND, EntryKind.BORROW, EntryKind.INTEREST]),
     dollars,
     st.sampled_from([-1, 1]),
     symbols,
     days,
 )
-entries = fills | transfers | fees_and_dividends
+entries = fills | transfers | fees_and_dividends | without_orders
 splits = st.builds(Split, symbols, st.sampled_from(["4", "1.5", "0.25", "0.1"]), prices)
 happenings = st.one_of(fills, fills, entries, splits)

@@ -29,6 +29,7 @@ from trading_pipeline_tests.core.accounting.entries import (
     fill,
     happenings,
     prices,
+    shares_of,
 )
 
 EMPTY = Book()
@@ -143,7 +144,35 @@ def test_a_fee_is_booked_to_the_account_or_to_its_symbol() -> None:
     assert (book.fees, book.cash, book.position("AAPL").fees) == (5, -5, 2)
 
 
+def test_borrow_costs_and_interest_earned_stand_among_the_fees() -> None:
+    book = replay(
+        EMPTY, [cash(EntryKind.BORROW, "-3", "AAPL"), cash(EntryKind.INTEREST, "5", name="i")]
+    )
+    assert (book.cash, book.fees, book.position("AAPL").fees) == (2, -2, 3)
+
+
+def test_a_trade_past_this_system_is_booked_with_what_it_cost_beyond_its_value() -> None:
+    book = replay(EMPTY, [shares_of(EntryKind.TRADE, "AAPL", "10", "100", fee="1.5")])
+    assert (book.quantity("AAPL"), book.position("AAPL").cost) == (10, 1000)
+    assert (book.cash, book.fees, book.cash_in) == (Decimal("-1001.5"), Decimal("1.5"), 0)
+
+
+def test_shares_that_come_in_kind_are_put_in_at_their_price() -> None:
+    book = replay(
+        EMPTY,
+        [
+            shares_of(EntryKind.TRANSFER, "AAPL", "10", "100"),
+            shares_of(EntryKind.TRANSFER, "AAPL", "-4", "120", day=1),
+        ],
+    )
+    assert (book.cash, book.cash_in) == (0, 1000 - 480)
+    assert (book.quantity("AAPL"), book.position("AAPL").realized) == (6, 80)
+
+
 IMPOSSIBLE = [
+    replace(shares_of(EntryKind.TRADE, "AAPL", "1", "1"), price=None),
+    replace(shares_of(EntryKind.TRANSFER, "AAPL", "1", "1"), quantity=Decimal(0)),
+    replace(shares_of(EntryKind.TRANSFER, "AAPL", "1", "1"), amount=Decimal(1)),
     cash(EntryKind.DEPOSIT, "-1"),
     cash(EntryKind.WITHDRAWAL, "1"),
     cash(EntryKind.DIVIDEND, "1"),

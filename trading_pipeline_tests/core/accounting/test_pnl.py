@@ -11,7 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trading_pipeline.core.accounting.book import Book, EntryKind, replay
-from trading_pipeline.core.accounting.pnl import AT_COST, Mark, Pnl, PositionPnl, mark
+from trading_pipeline.core.accounting.pnl import (
+    AT_COST,
+    Mark,
+    Pnl,
+    PositionPnl,
+    change,
+    fall_back,
+    mark,
+)
 from trading_pipeline.errors import TradingError
 from trading_pipeline_tests.core.accounting.entries import (
     FIRST,
@@ -140,3 +148,28 @@ def test_a_hundred_positions_are_valued_in_less_than_a_tenth_of_a_second() -> No
     started = process_time()
     mark(book, found, FIRST)
     assert process_time() - started < 0.1
+
+
+def test_the_best_source_of_a_mark_goes_first() -> None:
+    live = {"AAPL": Mark(price=Decimal(3), source="quote")}
+    found = fall_back(live, closes(AAPL="1", IBM="2"))
+    assert {symbol: each.source for symbol, each in found.items()} == {
+        "AAPL": "quote",
+        "IBM": "close",
+    }
+
+
+@settings(max_examples=60)
+@given(st.lists(happenings, max_size=12), st.lists(happenings, max_size=12), prices, prices)
+def test_a_change_of_nav_is_explained_to_the_last_digit(
+    early: list[Happening], late: list[Happening], before: str, after: str
+) -> None:
+    book = EMPTY
+    for what in early:
+        book = apply(book, what)
+    first = mark(book, closes(AAPL=before), FIRST)
+    for what in late:
+        book = apply(book, what)
+    last = mark(book, closes(AAPL=after), FIRST)
+    assert change(None, first).unexplained == change(first, last).unexplained == 0
+    assert change(first, last).nav == last.nav - first.nav

@@ -7,19 +7,24 @@ import sqlalchemy as sa
 
 from trading_pipeline.errors import SettingsError
 
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 """The newest revision; a test holds it equal to what Alembic finds in versions/."""
 
 
 def is_current(connection: sa.Connection) -> bool:
     """Whether the database stands at HEAD, asked without importing Alembic."""
+    return revision_of(connection) == HEAD
+
+
+def revision_of(connection: sa.Connection) -> str | None:
+    """The revision of the database, None when it has no tables yet."""
     if not sa.inspect(connection).has_table("alembic_version"):
-        return False
-    return connection.scalar(sa.text("SELECT version_num FROM alembic_version")) == HEAD
+        return None
+    return connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
 
 
-def upgrade(connection: sa.Connection) -> None:
-    """Bring the schema to HEAD within the connection's transaction.
+def upgrade(connection: sa.Connection, to: str = "head") -> None:
+    """Bring the schema to a revision, the newest by default, within the connection's transaction.
 
     A database that a newer version of the product made is a SettingsError.
     """
@@ -31,6 +36,7 @@ def upgrade(connection: sa.Connection) -> None:
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     try:
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
     except CommandError as error:
-        raise SettingsError(f"The ledger cannot be brought to {HEAD}: {error}.") from error
+        wanted = HEAD if to == "head" else to
+        raise SettingsError(f"The ledger cannot be brought to {wanted}: {error}.") from error

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+import sqlalchemy as sa
+
 FUNCTION = """
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -14,6 +16,21 @@ END $$
 def statements(dialect: str, table: str, key: Sequence[str]) -> Iterator[str]:
     """Yield the statements that guard `table`, whose primary key is `key`."""
     return _postgresql(table) if dialect == "postgresql" else _sqlite(table, key)
+
+
+def clear(connection: sa.Connection, table: str) -> None:
+    """Delete the rows that a migration put into `table` of a ledger that is to be restored."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+        connection.exec_driver_sql(f"DELETE FROM {table}")  # noqa: S608 - our own name
+        connection.exec_driver_sql(f"ALTER TABLE {table} ENABLE TRIGGER USER")
+        return
+    name = f"{table}_no_delete"
+    made = "SELECT sql FROM sqlite_master WHERE type = 'trigger' AND name = ?"
+    guard = connection.exec_driver_sql(made, (name,)).scalar_one()
+    connection.exec_driver_sql(f"DROP TRIGGER {name}")
+    connection.exec_driver_sql(f"DELETE FROM {table}")  # noqa: S608 - our own name
+    connection.exec_driver_sql(guard)
 
 
 def _postgresql(table: str) -> Iterator[str]:

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from trading_pipeline.adapters.ledger.columns import Moment, Money
 from trading_pipeline.adapters.ledger.migrations.append_only import FUNCTION, statements
-from trading_pipeline.adapters.ledger.tables import Moment, Money
 
 revision = "0001"
 down_revision = None
