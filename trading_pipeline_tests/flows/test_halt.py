@@ -1,5 +1,6 @@
 """Stopping, releasing, and taking orders back."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -46,6 +47,10 @@ class CancelingBroker:
         if found and client_order_id in self._canceled:
             return replace(found, state=OrderState.CANCELED, reason="taken back")
         return found
+
+    def find_all(self, client_order_ids: Sequence[str]) -> dict[str, BrokerOrder]:
+        found = {name: self.find(name) for name in client_order_ids}
+        return {name: order for name, order in found.items() if order is not None}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._broker, name)

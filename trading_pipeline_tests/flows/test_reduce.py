@@ -146,7 +146,7 @@ def test_after_a_day_that_loses_too_much_only_reducing_orders_go(
     done = trade(invested, broker, targets, prices, mandate=make_mandate(THIRD), now=AFTER_THIRD)
     assert [(o.symbol, o.side, o.state, o.code) for o in done.orders] == [
         ("IBM", Side.BUY, OrderState.ACCEPTED, None),
-        ("AAPL", Side.BUY, OrderState.BLOCKED, "trading_state"),
+        ("AAPL", Side.BUY, OrderState.BLOCKED, "breaker"),
     ]
     assert "The account lost 5.1" in str(done.orders[1].reason)
 

@@ -17,7 +17,7 @@ from trading_pipeline.core.execution.order import OrderState, move
 from trading_pipeline.core.risk.limits import BreakerRules, TradingState
 from trading_pipeline.errors import ModelCorruptError, TransientError
 from trading_pipeline.flows.halt import release, standing, stop
-from trading_pipeline.flows.risk_monitor import LiveMarks, Watched, watch
+from trading_pipeline.flows.risk_monitor import Prices, Watched, watch
 from trading_pipeline_tests.factories import sessions_from
 from trading_pipeline_tests.fakes import NOW, SESSION, make_decision, make_entry, make_order
 
@@ -110,9 +110,10 @@ def test_live_marks_count_before_the_snapshot_and_grow_stale(
 ) -> None:
     worth(ledger, 100_000)
     ledger.append_cash_entries([make_entry()])
-    live = LiveMarks(marks={"AAPL": Mark(price=Decimal(1), source="quote")}, at=NOW)
-    assert look(ledger, broker, 29, live=live).trips == ()
-    stale = look(ledger, broker, 30, live=live)
+    marks = {"AAPL": Mark(price=Decimal(1), source="quote")}
+    live = Prices(marks=marks, session=NOW.date(), made_at=NOW)
+    assert look(ledger, broker, 29, prices=live).trips == ()
+    stale = look(ledger, broker, 30, prices=live)
     assert [trip.code for trip in stale.trips] == ["stale_data"]
     assert stale.vitals.values[-1].session == NOW.date()
 
