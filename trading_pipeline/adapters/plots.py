@@ -7,7 +7,7 @@ a PNG has.
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from io import BytesIO, StringIO
 from itertools import accumulate
@@ -99,6 +99,27 @@ def weights(target_weights: Mapping[str, float]) -> "Figure":
     return figure
 
 
+def limit_use(sessions: Sequence[date], uses: Mapping[str, Sequence[float]]) -> "Figure":
+    """Draw how much of each limit was used by session; what is left is the room below the line.
+
+    `uses` holds, by the limit's name, a fraction of the limit a session: 1 is all of it.
+    """
+    figure, axes = _canvas("limit_use", width=6.4, height=2.6)
+    places, styles = range(len(sessions)), ("-", "--", ":")
+    for number, (name, values) in enumerate(uses.items()):
+        color = COLORS[_SERIES_COLORS[number % len(_SERIES_COLORS)]]
+        style = styles[number // len(_SERIES_COLORS) % len(styles)]
+        drawn = {"color": color, "linestyle": style, "marker": "o", "markersize": 2.5}
+        axes.plot(places, values, linewidth=1.4, label=name, **drawn)
+    axes.axhline(1.0, color=COLORS["down"], linewidth=1.0)
+    axes.set_title("use of each limit of the book, and the headroom to it", **_TITLE)
+    _session_ticks(axes, sessions)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.set_ylim(bottom=0)
+    _legend(axes)
+    return figure
+
+
 def learning_curves(curves: Mapping[str, Sequence[float]], *, best: int) -> "Figure":
     """Draw the error of each window by boosting round, and mark the round that was kept.
 
@@ -143,6 +164,43 @@ def importance(gains: Mapping[str, float]) -> "Figure":
     axes.barh(names, values, height=0.56, color=COLORS["long"])
     axes.set_title("importance by total gain", **_TITLE)
     axes.tick_params(axis="y", labelcolor=COLORS["ink"])
+    return figure
+
+
+def curves(
+    sessions: Sequence[date], lines: Mapping[str, Sequence[float]], *, name: str
+) -> "Figure":
+    """Draw lines by session, oldest first, each a value a session; NaN leaves a gap."""
+    figure, axes = _canvas(name, width=6.4, height=2.3)
+    for (label, values), color in zip(lines.items(), _SERIES_COLORS, strict=False):
+        axes.plot(range(len(values)), values, color=COLORS[color], linewidth=1.4, label=label)
+    axes.margins(x=0.03, y=0.12)
+    _rule(axes, lambda value, _: f"{value:,.6g}")
+    _session_ticks(axes, sessions)
+    if len(lines) > 1:
+        _legend(axes)
+    return figure
+
+
+def drawdown(sessions: Sequence[date], falls: Sequence[float]) -> "Figure":
+    """Draw how far below its peak wealth was in each session, as a share."""
+    figure, axes = _canvas("drawdown", width=6.4, height=2.3)
+    below = [-fall for fall in falls]
+    axes.fill_between(range(len(below)), below, 0, color=COLORS["down"], alpha=0.25, linewidth=0)
+    axes.plot(range(len(below)), below, color=COLORS["down"], linewidth=1.0)
+    _rule(axes, lambda value, _: f"{value:.0%}")
+    _session_ticks(axes, sessions)
+    return figure
+
+
+def bars(heights: Mapping[str, float], *, name: str) -> "Figure":
+    """Draw a bar for each name, in the order given, up or down from 0."""
+    figure, axes = _canvas(name, width=6.4, height=2.3)
+    values = list(heights.values())
+    colors = [COLORS["up" if value >= 0 else "down"] for value in values]
+    axes.bar(list(heights), values, width=0.62, color=colors)
+    axes.axhline(0, color=COLORS["muted"], linewidth=0.8)
+    _rule(axes, lambda value, _: f"{value:.4g}")
     return figure
 
 
@@ -194,6 +252,13 @@ def _canvas(label: str, *, width: float, height: float) -> "tuple[Figure, Axes]"
     style: dict[str, Any] = {"labelsize": 8, "length": 0, "pad": 6, "labelcolor": COLORS["muted"]}
     axes.tick_params(**style)
     return figure, axes
+
+
+def _rule(axes: "Axes", written: Callable[[float, object], str]) -> None:
+    """At most five values on the left, each with a line across."""
+    axes.yaxis.set_major_formatter(lambda value, at: written(value, at).replace("-", "−"))
+    axes.locator_params(axis="y", nbins=5)
+    axes.grid(axis="y", color=COLORS["line"], linewidth=0.6)
 
 
 def _legend(axes: "Axes") -> None:

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from trading_pipeline.adapters import plots
+from trading_pipeline_tests.factories import sessions_from
 
 HISTORY = [(date(2013, 1, 2) + timedelta(days), 100_000.0 + 500 * days) for days in range(30)]
 SHARES = {"IBM": 0.5, "GOOG": 0.5, "FB": 0.0, "MSFT": -0.5, "AAPL": -0.5}
@@ -152,3 +153,17 @@ def test_a_training_without_figures_can_be_drawn() -> None:
         plots.importance({}),
     ):
         ElementTree.fromstring(plots.to_svg(figure))
+
+
+def test_the_plots_of_a_backtest_show_every_line_bar_and_fall() -> None:
+    days = sessions_from(count=40)
+    rising = [100.0 + at for at in range(40)]
+    both = plots.to_svg(plots.curves(days, {"momentum": rising, "benchmark": rising}, name="two"))
+    assert "momentum" in both
+    assert "benchmark" in both
+    alone = plots.to_svg(plots.curves(days, {"sharpe": [float("nan"), *rising[1:]]}, name="one"))
+    assert "sharpe" not in alone, "one line needs no legend"
+    fall = plots.to_svg(plots.drawdown(days, [0.0] * 20 + [0.25] * 20))
+    assert "−20%" in fall or "−25%" in fall
+    figure = plots.bars({"1": -0.5, "2": 0.25}, name="bars")
+    assert [bar.get_height() for bar in figure.axes[0].patches] == [-0.5, 0.25]

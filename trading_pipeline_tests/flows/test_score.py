@@ -6,15 +6,17 @@ import polars as pl
 import pytest
 
 from trading_pipeline.adapters.lake import Lake, empty
-from trading_pipeline.core.portfolio.construction import ConstructionRules
+from trading_pipeline.core.portfolio.allocation_rules import AllocationRules
+from trading_pipeline.flows.know import Cast
 from trading_pipeline.flows.score import score, weigh_targets
 from trading_pipeline_tests.factories import random_bars, sessions_from
 
 SYMBOLS = ("AAA", "BBB", "CCC", "DDD", "EEE")
 (DAY,) = sessions_from(count=1)
 BARS = random_bars(SYMBOLS, [DAY])
-RULES = ConstructionRules(top_n=2, bottom_n=2)
+RULES = AllocationRules()
 BASELINE = "alpha_baseline"
+CAST = Cast(name=BASELINE, symbols=SYMBOLS, convention="crsp")
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ def lake(tmp_path: Path) -> Lake:
 
 
 def scored(lake: Lake) -> list[str]:
-    return sorted(score(lake, strategy=BASELINE, symbols=SYMBOLS, sessions=[DAY])["symbol"])
+    return sorted(score(lake, CAST, [DAY])["symbol"])
 
 
 def test_a_suspect_symbol_has_no_signal_though_it_has_a_clean_bar(lake: Lake) -> None:
@@ -57,7 +59,7 @@ def test_what_another_strategy_says_and_wants_stays(lake: Lake) -> None:
     lake.write("signals", signals, [DAY], strategy="other")
     lake.write("target_weights", weights, [DAY], strategy="other")
     scored(lake)
-    weigh_targets(lake, strategy=BASELINE, sessions=[DAY], rules=RULES)
+    weigh_targets(lake, CAST, [DAY], RULES)
     for table, said in (("signals", signals), ("target_weights", weights)):
         held = lake.read(table, DAY, DAY)
         assert held.filter(strategy="other").equals(said)
