@@ -1,18 +1,49 @@
-"""Structured logs: one JSON object a line, with the session and the run on every one of them."""
+"""Structured logs: one JSON object a line, with the session and the run on every one of them.
+
+A line never holds a secret: what the settings keep secret is blotted out wherever it turns up, in a
+message, a field or a traceback, and so is the password of any URL.
+"""
 
 import json
 import logging
+import re
+from collections.abc import Iterable
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Final
 
 _BOUND: ContextVar[dict[str, str]] = ContextVar("bound", default={})  # noqa: B039 - never mutated
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+_BLOT: Final = "***"
+_SHORTEST_SECRET: Final = 4
+_URL_PASSWORD: Final = re.compile(r"(?<=://)([^\s:/@\"']*):[^\s/@\"']+(?=@)")
+_hidden: set[str] = set()
 
 
 def bind(**fields: str) -> None:
     """Put `fields` (such as session and run_id) on every later line of this context."""
     _BOUND.set(_BOUND.get() | fields)
+
+
+def bind_run(run_id: str) -> None:
+    """Put a run on every later line: its id, and the trace id, which is the same without dashes.
+
+    Every process of a run has its id, so all of them agree on the trace and nothing is passed on.
+    """
+    bind(run_id=run_id, trace_id=run_id.replace("-", ""))
+
+
+def hide(secrets: Iterable[str]) -> None:
+    """Blot these out of everything that is written from now on; very short ones are words."""
+    _hidden.update(secret for secret in secrets if len(secret) >= _SHORTEST_SECRET)
+
+
+def redacted(text: str) -> str:
+    """Return the text without secrets, plain or as JSON has them, and without URLs' passwords."""
+    for secret in sorted(_hidden, key=len, reverse=True):
+        for form in (secret, json.dumps(secret)[1:-1]):
+            text = text.replace(form, _BLOT)
+    return _URL_PASSWORD.sub(rf"\1:{_BLOT}", text)
 
 
 class JsonFormatter(logging.Formatter):
@@ -25,20 +56,33 @@ class JsonFormatter(logging.Formatter):
             "timestamp": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "level": record.levelname,
             "logger": record.name,
+            "source": f"{record.filename}:{record.lineno}",
             "message": record.getMessage(),
             **_BOUND.get(),
             **{key: value for key, value in vars(record).items() if key not in _STANDARD},
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        return redacted(json.dumps(line, default=str))
 
 
 def configure(level: str) -> None:
-    """Send the platform's own lines to standard error as JSON, from `level` upward."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(JsonFormatter())
+    """Send the platform's lines from `level` upward to standard error as JSON.
+
+    So are warnings of the libraries, unless whoever started us has given them a place already;
+    Dagster writes its own lines itself.
+    """
     logger = logging.getLogger("trading_pipeline")
-    logger.handlers = [handler]
+    logger.handlers = [_handler()]
     logger.setLevel(level)
     logger.propagate = False
+    others = _handler()
+    others.setLevel(logging.WARNING)
+    others.addFilter(lambda record: not record.name.startswith("dagster"))
+    logging.basicConfig(handlers=[others], level=logging.WARNING)
+
+
+def _handler() -> logging.Handler:
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter())
+    return handler

@@ -2,8 +2,16 @@
 
 import json
 import logging
+import subprocess
+import sys
+from pathlib import Path
 
-from trading_pipeline.logs import JsonFormatter, bind
+import pytest
+
+from trading_pipeline import logs
+from trading_pipeline.cli import _fail
+from trading_pipeline.logs import JsonFormatter, bind, bind_run, redacted
+from trading_pipeline.settings import Settings
 
 
 def test_a_line_is_json_with_bound_and_given_fields() -> None:
@@ -25,3 +33,94 @@ def test_an_exception_is_one_field_of_the_line() -> None:
     line = JsonFormatter().format(record)
     assert "\n" not in line
     assert "boom" in json.loads(line)["exception"]
+
+
+SECRET = 'pl4nted "secret"\\é'
+
+
+@pytest.fixture
+def _planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Secrets of every kind, in the settings."""
+    monkeypatch.setattr(logs, "_hidden", set())
+    monkeypatch.setenv("TP_ALPACA__KEY_ID", "PLANTEDKEYID")
+    monkeypatch.setenv("TP_ALPACA__SECRET_KEY", SECRET)
+    monkeypatch.setenv("TP_LEDGER_URL", "postgresql://ada:pl%24nted@db/ledger")
+    monkeypatch.setenv("TP_REDIS_URL", "redis://:plantedredis@cache:6379/0")
+    Settings.load(home=tmp_path)
+
+
+@pytest.mark.usefixtures("_planted")
+@pytest.mark.parametrize(
+    "secret",
+    [SECRET, "PLANTEDKEYID", "postgresql://ada:pl%24nted@db/ledger", "pl$nted", "plantedredis"],
+)
+def test_a_planted_secret_is_in_no_line(secret: str) -> None:
+    try:
+        raise ValueError(f"cannot reach {secret}")  # noqa: TRY301
+    except ValueError as error:
+        failure = (ValueError, error, error.__traceback__)
+    given = {"msg": f"with {secret}", "headers": {"Authorization": [secret]}, "exc_info": failure}
+
+    line = JsonFormatter().format(logging.makeLogRecord(given))
+
+    found = json.loads(line)
+    assert secret not in json.dumps(found, ensure_ascii=False)
+    assert secret not in f"{found['message']}{found['headers']}{found['exception']}"
+    assert "***" in found["message"]
+
+
+@pytest.mark.usefixtures("_planted")
+def test_a_planted_secret_is_in_no_error_that_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _fail("The key PLANTEDKEYID is refused.", 1) == 1
+    assert capsys.readouterr().err == "trading-pipeline: The key *** is refused.\n"
+
+
+def test_the_password_of_any_url_is_blotted_out() -> None:
+    said = "at mysql://ada:hunter2@db:1/x and http://ada@db, redis://:pw@h/0"
+
+    assert redacted(said) == "at mysql://ada:***@db:1/x and http://ada@db, redis://:***@h/0"
+
+
+def test_a_run_is_its_own_trace() -> None:
+    bind_run("0fd2f9d4-3ac8-4b3a-8b16-0d1f3c8c9e11")
+    line = json.loads(JsonFormatter().format(logging.makeLogRecord({"msg": "x"})))
+
+    assert line["run_id"] == "0fd2f9d4-3ac8-4b3a-8b16-0d1f3c8c9e11"
+    assert line["trace_id"] == "0fd2f9d43ac84b3a8b160d1f3c8c9e11"
+
+
+def test_a_step_of_dagster_bears_the_run_on_its_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import dagster as dg  # noqa: PLC0415 - heavy: on first use
+
+    from trading_pipeline.defs.resources import resources  # noqa: PLC0415
+
+    lines: list[str] = []
+
+    @dg.op
+    def speak(settings: dg.ResourceParam[Settings]) -> None:
+        lines.append(JsonFormatter().format(logging.makeLogRecord({"msg": "done"})))
+
+    @dg.job(resource_defs={"settings": resources(Settings.load(home=tmp_path))["settings"]})
+    def spoken() -> None:
+        speak()
+
+    result = spoken.execute_in_process()
+
+    assert json.loads(lines[0])["run_id"] == result.run_id
+
+
+def test_libraries_speak_json_too_where_nobody_else_has_a_say() -> None:
+    program = (
+        "import logging; from trading_pipeline import logs; logs.configure('INFO');"
+        "logging.getLogger('trading_pipeline.x').info('ours');"
+        "logging.getLogger('httpx').warning('theirs at http://a:b@c/')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    first, second = map(json.loads, done.stderr.splitlines())
+
+    assert (first["logger"], first["message"]) == ("trading_pipeline.x", "ours")
+    assert (second["logger"], second["message"]) == ("httpx", "theirs at http://a:***@c/")

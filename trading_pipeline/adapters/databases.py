@@ -1,0 +1,63 @@
+"""PostgreSQL databases that are named in a URL and not there yet."""
+
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from trading_pipeline.errors import SettingsError, TransientError
+
+_DRIVERS: Final = frozenset({"postgres", "postgresql", "postgresql+psycopg2"})
+_MAINTENANCE: Final = "postgres"
+_PATIENCE: Final = {"connect_timeout": 5}
+_TAKEN: Final = ("42P04", "23505")
+"""What PostgreSQL says when another process has just made the database."""
+
+
+def ensure_database(url: str) -> bool:
+    """Make the PostgreSQL database of the URL unless it is there; return whether it was made.
+
+    URLs of other databases are left alone. Raises SettingsError when the server refuses us or may
+    not make databases for us, TransientError when it does not answer. No message holds a password.
+    """
+    try:
+        address = sa.make_url(url)
+    except exc.ArgumentError:
+        raise SettingsError(
+            "A database URL cannot be read: postgresql://user@host/name is expected."
+        ) from None
+    if address.drivername not in _DRIVERS:
+        return False
+    address = address.set(drivername="postgresql+psycopg2")
+    if _answers(address):
+        return False
+    engine = _engine(address.set(database=_MAINTENANCE), isolation_level="AUTOCOMMIT")
+    name = engine.dialect.identifier_preparer.quote(str(address.database))
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    except exc.SQLAlchemyError as error:
+        if getattr(getattr(error, "orig", None), "pgcode", None) in _TAKEN:
+            return False
+        raise _refusal(address, error) from error
+    return True
+
+
+def _answers(address: sa.URL) -> bool:
+    try:
+        _engine(address).connect().close()
+    except exc.SQLAlchemyError:
+        return False  # why is found out where databases are made
+    return True
+
+
+def _engine(address: sa.URL, **options: Any) -> sa.Engine:
+    return sa.create_engine(address, poolclass=sa.NullPool, connect_args=_PATIENCE, **options)
+
+
+def _refusal(address: sa.URL, error: exc.SQLAlchemyError) -> SettingsError | TransientError:
+    said = " ".join(str(getattr(error, "orig", error)).split()).rstrip(".")
+    where = address.render_as_string(hide_password=True)
+    if "refused" in said or "timeout" in said or "could not translate" in said:
+        return TransientError(f"The server of {where} does not answer: {said}.")
+    return SettingsError(f"The database {where} is not there and cannot be made: {said}.")

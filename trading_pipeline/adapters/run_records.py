@@ -1,0 +1,89 @@
+"""Dagster's records of runs, read by SQL: importing Dagster takes a second, a scrape must not."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from trading_pipeline.errors import MissingDataError, TransientError
+
+_PATIENCE: Final = {"connect_timeout": 2}
+_COUNTS: Final = sa.text(
+    "SELECT pipeline_name, status, count(*), max(end_time) FROM runs GROUP BY pipeline_name, status"
+)
+
+_FAILED: Final = sa.text(
+    "SELECT run_id, pipeline_name, partition, end_time FROM runs "
+    "WHERE status = 'FAILURE' AND end_time > :since ORDER BY end_time"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRuns:
+    """How many runs of a job are on record with a status, and when the newest ended.
+
+    `ended_at` is in seconds since 1970, None when none of them has ended.
+    """
+
+    job: str
+    status: str
+    count: int
+    ended_at: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedRun:
+    """A run that failed: its id, job, session if it has one, and its end in seconds since 1970."""
+
+    run_id: str
+    job: str
+    partition: str | None
+    ended_at: float
+
+
+class RunRecords:
+    """The records in a PostgreSQL database, or in the SQLite file under a home."""
+
+    def __init__(self, *, url: str | None, home: Path) -> None:
+        self._url, self._file = url, home / "data" / "dagster" / "history" / "runs.db"
+
+    def jobs(self) -> list[JobRuns]:
+        """Return the counts by job and status.
+
+        MissingDataError where there are no records yet, TransientError where nothing answers.
+        """
+        return [
+            JobRuns(job=job, status=status, count=count, ended_at=ended)
+            for job, status, count, ended in self._rows(_COUNTS)
+        ]
+
+    def failed_since(self, seconds: float) -> list[FailedRun]:
+        """Return the runs that failed since a moment in seconds since 1970; raises as `jobs`."""
+        return [
+            FailedRun(run_id=run_id, job=job, partition=partition, ended_at=ended)
+            for run_id, job, partition, ended in self._rows(_FAILED, since=seconds)
+        ]
+
+    def _rows(self, query: sa.TextClause, **values: float) -> Sequence[Any]:
+        if self._url is None and not self._file.is_file():
+            raise MissingDataError(f"There are no records at {self._file}: the first run makes it.")
+        try:
+            with self._engine.connect() as connection:
+                return connection.execute(query, values).all()
+        except exc.ProgrammingError as error:
+            raise MissingDataError(
+                "Dagster has no records yet: the first run makes them."
+            ) from error
+        except exc.SQLAlchemyError as error:
+            raise TransientError("The database of Dagster's records does not answer.") from error
+
+    @cached_property
+    def _engine(self) -> sa.Engine:
+        if self._url is None:
+            return sa.create_engine(f"sqlite:///file:{self._file}?mode=ro&uri=true")
+        address = sa.make_url(self._url).set(drivername="postgresql+psycopg2")
+        return sa.create_engine(address, pool_pre_ping=True, connect_args=_PATIENCE)

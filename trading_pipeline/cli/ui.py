@@ -1,0 +1,123 @@
+"""`trading-pipeline ui`: Dagster's pages behind a door, and the daemon that starts what is due."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from cyclopts import Parameter
+
+from trading_pipeline import logs
+from trading_pipeline.adapters.web_guard import Door, Guard, Role
+from trading_pipeline.adapters.web_guard.request import LOCAL
+from trading_pipeline.cli.page import Page
+from trading_pipeline.errors import SettingsError
+from trading_pipeline.settings import Settings, use_home
+
+if TYPE_CHECKING:
+    from dagster._core.workspace.context import WorkspaceProcessContext
+
+PORT: Final = 3000
+DEFINITIONS: Final = "trading_pipeline.definitions"
+_GRACE_SECONDS: Final = 20
+
+
+def ui(
+    *,
+    host: str = "127.0.0.1",
+    port: int = PORT,
+    daemon: bool = True,
+    read_only: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Open Dagster in the browser, and start what schedules, sensors and the queue ask for.
+
+    Dagster itself asks nobody who they are and carries out what a link of any web page tells it to.
+    Here every request must be meant for this machine's name and come from its own pages; with
+    TP_WEB__OPERATOR_PASSWORD_FILE set, people log in.
+
+    Examples: `trading-pipeline ui`; `trading-pipeline ui --port 3001 --read-only --no-daemon`.
+
+    Args:
+        host: The address to listen on; one that others reach needs a password.
+        port: Where to listen.
+        daemon: Start what is due; one process of an installation does.
+        read_only: Let nobody change anything.
+    """
+    settings = Settings.load()
+    logs.configure(settings.log_level)
+    passwords = settings.web.passwords()
+    if host not in LOCAL and not passwords:
+        raise SettingsError(
+            f"{host} is reached by others: set TP_WEB__OPERATOR_PASSWORD_FILE, or listen on "
+            "127.0.0.1."
+        )
+    use_home(settings.home)
+    with _daemon(wanted=daemon), _workspace(settings) as workspace:
+        application = Guard(
+            _application(workspace),
+            Door(passwords, monotonic),
+            hosts=settings.web.hosts,
+            read_only=read_only,
+        )
+        Page().line("Dagster", f"http://{host}:{port}")
+        _serve(application, host, port)
+    return 0
+
+
+def _serve(application: Guard, host: str, port: int) -> None:
+    import uvicorn  # noqa: PLC0415 - heavy: on first use
+
+    uvicorn.run(application, host=host, port=port, log_level="warning", server_header=False)
+
+
+@contextmanager
+def _daemon(*, wanted: bool) -> Iterator[None]:
+    """Dagster's daemon as a child, ended with us."""
+    if not wanted:
+        yield
+        return
+    # Its lines are for people on a terminal, and for whoever collects them elsewhere.
+    form = "colored" if sys.stderr.isatty() else "json"
+    words = [sys.executable, "-m", "dagster._daemon", "run", "-m", DEFINITIONS]
+    words += ["--log-format", form]
+    child = subprocess.Popen(words)  # noqa: S603 - fixed words
+    try:
+        yield
+    finally:
+        child.terminate()
+        try:
+            child.wait(_GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            child.kill()
+
+
+@contextmanager
+def _workspace(settings: Settings) -> "Iterator[WorkspaceProcessContext]":
+    import dagster as dg  # noqa: PLC0415 - heavy: on first use
+    from dagster._core.workspace.context import WorkspaceProcessContext  # noqa: PLC0415
+    from dagster._core.workspace.load_target import ModuleTarget  # noqa: PLC0415
+
+    target = ModuleTarget(DEFINITIONS, None, str(settings.home), "trading_pipeline")
+    with dg.DagsterInstance.get() as instance:
+        instance.optimize_for_webserver(
+            statement_timeout=15_000, pool_recycle=3600, max_overflow=20
+        )
+        with WorkspaceProcessContext(instance, target, version=dg.__version__) as workspace:
+            yield workspace
+
+
+def _application(workspace: "WorkspaceProcessContext") -> Any:
+    from dagster_webserver.webserver import DagsterWebserver  # noqa: PLC0415 - heavy: on first use
+
+    class Pages(DagsterWebserver):
+        """Dagster's own pages; who may only look finds all buttons gray."""
+
+        def _make_request_context(self, conn: Any) -> Any:
+            context: Any = super()._make_request_context(conn)
+            if conn.scope["state"]["role"] is Role.VIEWER:
+                context._read_only = True
+            return context
+
+    return Pages(workspace, live_data_poll_rate=2000).create_asgi_app()

@@ -1,0 +1,149 @@
+"""Tell people what they should know, once: a run that failed, the day, the breaker, a break.
+
+Whatever is told is read from the ledger and from Dagster's records, where it stands anyway; nothing
+is written there. What has been told is handed back to the caller, who keeps it for the next look.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from trading_pipeline.adapters.alerts import Channel, Notice
+from trading_pipeline.adapters.ledger import Ledger, Run
+from trading_pipeline.adapters.run_records import RunRecords
+from trading_pipeline.core.risk.limits import TradingState
+from trading_pipeline.errors import TradingPipelineError
+from trading_pipeline.flows.report import FINISHED
+from trading_pipeline.flows.risk_monitor import alerts
+from trading_pipeline.logs import redacted
+
+_log = logging.getLogger(__name__)
+
+FRESH: Final = timedelta(days=1)
+"""What is older is not told any more: it would be of no use."""
+
+_HOUR: Final = timedelta(hours=1)
+_ROWS: Final = 500
+_DAYS: Final = 10
+"""Summaries that can be due: more days than these end within one only in a replay."""
+
+_URGENCY: Final = ("critical", "warning", "info")
+
+
+class Told(NamedTuple):
+    """That a channel has delivered the notice of this key."""
+
+    channel: str
+    key: str
+    at: datetime
+
+
+def notify(
+    notices: Sequence[Notice],
+    channels: Iterable[Channel],
+    told: Sequence[Told],
+    *,
+    per_hour: int,
+    now: datetime,
+) -> list[Told]:
+    """Deliver what is due, and return what has been told within the last day, this included.
+
+    A channel that fails is asked again at the next look.
+    """
+    kept = [each for each in told if now - each.at < FRESH]
+    for channel in channels:
+        for notice in due(channel, notices, kept, per_hour=per_hour, now=now):
+            try:
+                channel.send(notice)
+            except TradingPipelineError as error:
+                _log.warning("not notified", extra={"channel": channel.name, "why": str(error)})
+                break
+            kept.append(Told(channel.name, notice.key, now))
+    return kept
+
+
+def due(
+    channel: Channel,
+    notices: Iterable[Notice],
+    told: Iterable[Told],
+    *,
+    per_hour: int,
+    now: datetime,
+) -> list[Notice]:
+    """Return what the channel is to tell now, the most urgent first, and of those the oldest.
+
+    Nothing twice, nothing that is older than a day, and no more than `per_hour` in an hour: the
+    rest waits.
+    """
+    own = {each.key: each.at for each in told if each.channel == channel.name}
+    left = per_hour - sum(now - at < _HOUR for at in own.values())
+    new = {
+        notice.key: notice
+        for notice in notices
+        if notice.key not in own and now - notice.at < FRESH and channel.takes(notice)
+    }
+    first = sorted(new.values(), key=lambda one: (_URGENCY.index(one.severity), one.at))
+    return first[: max(left, 0)]
+
+
+def notices_of(ledger: Ledger, records: RunRecords, now: datetime) -> list[Notice]:
+    """Return everything that people should know of as things stand, told before or not."""
+    return [*_of_ledger(ledger), *_failures(records, now)]
+
+
+def _of_ledger(ledger: Ledger) -> Iterator[Notice]:
+    for alert in alerts(ledger):
+        key = f"breaker:{alert.code}:{alert.at.isoformat()}"
+        yield _notice(key, "critical", "The breaker has tripped", alert.sentence, alert.at)
+    for made in ledger.reconciliations(1):
+        for each in made.held:
+            key = f"break:{made.session}:{each.subject}:{each.symbol}:{each.reference}"
+            title = "A difference to the broker is open"
+            yield _notice(key, "critical", title, each.sentence, made.at)
+    last = ledger.trading_state()
+    if last.state is not TradingState.ACTIVE and last.at:
+        key = f"state:{last.state}:{last.at.isoformat()}"
+        title = f"Trading is {last.state}, by {last.who}"
+        yield _notice(key, "warning", title, last.reason, last.at)
+    finished = [run for run in ledger.runs(_ROWS) if run.phase == FINISHED]
+    yield from (_day(ledger, run) for run in finished[-_DAYS:])
+
+
+def _day(ledger: Ledger, run: Run) -> Notice:
+    """The summary of a day: what it did, and what the account is worth now."""
+    status = run.detail["status"]
+    severity = {"failed": "critical", "partial": "warning"}.get(status, "info")
+    said = [
+        f"{run.detail['num_signals']} signals, {run.detail['num_orders_accepted']} orders accepted."
+    ]
+    said += [
+        f"NAV {pnl.nav:,.2f} at the close of {pnl.session}: realized {pnl.realized:+,.2f}, "
+        f"unrealized {pnl.unrealized:+,.2f}, fees {pnl.fees:,.2f}; "
+        f"{len(pnl.open_positions)} positions."
+        for pnl in ledger.snapshots(1)
+    ]
+    title = f"The day of {run.session}: {status.replace('_', ' ')}"
+    return _notice(f"day:{run.run_id}", severity, title, " ".join(said), run.at)
+
+
+def _failures(records: RunRecords, now: datetime) -> Iterator[Notice]:
+    try:
+        failed = records.failed_since((now - FRESH).timestamp())
+    except TradingPipelineError:
+        return  # without records no run has failed yet; that they are down is told by the metrics
+    for run in failed:
+        title = f"The run of {run.job} failed"
+        text = f"Run {run.run_id}{f' of {run.partition}' if run.partition else ''}: see its events."
+        at = datetime.fromtimestamp(run.ended_at, now.tzinfo)
+        yield _notice(f"run:{run.run_id}", "critical", title, text, at)
+
+
+def _notice(key: str, severity: str, title: str, text: str, at: datetime) -> Notice:  # noqa: PLR0917 - the fields in their order
+    return Notice(
+        key=key,
+        severity=severity,  # pyright: ignore[reportArgumentType] - one of the three words
+        title=redacted(title),
+        text=redacted(text),
+        at=at,
+    )

@@ -1,0 +1,97 @@
+"""`init` makes everything once, however many ask for it at the same time."""
+
+import io
+import os
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from trading_pipeline.adapters.databases import ensure_database
+from trading_pipeline.adapters.ledger import Ledger
+from trading_pipeline.cli import run
+from trading_pipeline.errors import SettingsError, TransientError
+from trading_pipeline_tests import whole_day
+from trading_pipeline_tests.forks import FORKS
+
+
+def initialize(home: Path, said: Path, **environment: str) -> None:
+    os.chdir(home)
+    os.environ |= {"DAGSTER_HOME": str(home), **environment}
+    out = io.StringIO()
+    with redirect_stdout(out), redirect_stderr(io.StringIO()):
+        code = run(["init"])
+    said.write_text(out.getvalue())
+    os._exit(code)
+
+
+def at_once(home: Path, count: int, **environment: str) -> list[tuple[int | None, str]]:
+    """Start as many `init` at the same time; return exit codes and what was said."""
+    files = [home / f"said-{number}" for number in range(count)]
+    started = [
+        FORKS.Process(target=initialize, args=(home, said), kwargs=environment, daemon=True)
+        for said in files
+    ]
+    for process in started:
+        process.start()
+    for process in started:
+        process.join(120)
+    return [(p.exitcode, said.read_text()) for p, said in zip(started, files, strict=True)]
+
+
+def test_init_makes_every_table_in_files(tmp_path: Path) -> None:
+    home = whole_day.make_checkout(tmp_path / "home")
+
+    ((code, said),) = at_once(home, 1)
+
+    assert code == 0, said
+    assert said.splitlines() == [
+        "Ledger: tables current",
+        "Dagster: tables current, 0 runs on record",
+        "Models: tables current",
+    ]
+    assert (home / "data/dagster/history/runs.db").is_file()
+    assert (home / "data/mlflow/mlflow.db").is_file()
+    assert Ledger(f"sqlite:///{home / 'data/ledger.db'}").first_session() is None
+
+
+@pytest.mark.soak
+def test_four_at_once_make_the_databases_of_a_server_once(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    home = whole_day.make_checkout(tmp_path / "home")
+    named = {
+        f"TP_{name}": f"{postgres_url}_{part}"
+        for name, part in (
+            ("LEDGER_URL", "l"),
+            ("DAGSTER_URL", "d"),
+            ("MLFLOW_TRACKING_URI", "m"),
+        )
+    }
+
+    first, again = at_once(home, 4, **named), at_once(home, 1, **named)
+
+    assert [code for code, _ in [*first, *again]] == [0] * 5, first
+    everything = "\n".join(said for _, said in first)
+    assert everything.count("database made") == 3
+    assert "database made" not in again[0][1]
+
+
+def test_a_database_is_made_once(postgres_url: str) -> None:
+    assert ensure_database(f'{postgres_url}_"odd name') is True
+    assert ensure_database(f'{postgres_url}_"odd name') is False
+    assert ensure_database(postgres_url) is False
+    assert ensure_database("sqlite:///x.db") is False
+
+
+def test_a_refusal_says_why_and_never_the_password(postgres_url: str) -> None:
+    address = sa.make_url(postgres_url).set(password="planted-secret", database="none")
+    silent = address.set(port=1)
+
+    with pytest.raises(SettingsError, match="cannot be made") as refused:
+        ensure_database(address.render_as_string(hide_password=False))
+    with pytest.raises(TransientError, match="does not answer") as unanswered:
+        ensure_database(silent.render_as_string(hide_password=False))
+
+    assert "planted-secret" not in f"{refused.value}{unanswered.value}"
