@@ -44,7 +44,7 @@ status: $(READY) ## Say where the book, the orders and the services stand
 	@$(BIN)/trading-pipeline status $(ARGS)
 
 ui: $(READY) ## Open Dagster on this machine only (PORT=3000)
-	@$(BIN)/dagster dev --host 127.0.0.1 --port $(PORT) $(ARGS)
+	@$(BIN)/trading-pipeline ui --host 127.0.0.1 --port $(PORT) $(ARGS)
 
 test: $(READY) ## Run all tests (ARGS="-k ledger" for some)
 	PYTHONWARNINGS=ignore::ResourceWarning $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)

@@ -1,4 +1,4 @@
-"""Write the reference pages that restate the code: settings, tables and errors.
+"""Write the reference pages that restate the code: settings, commands, tables and the like.
 
 `python docs/generate.py` writes them; a test holds the pages equal to what this module returns.
 """
@@ -22,9 +22,10 @@ from pydantic_core import PydanticUndefined
 
 from trading_pipeline import errors
 from trading_pipeline.adapters.ledger import tables as ledger
-from trading_pipeline.core import schemas
+from trading_pipeline.core import events, schemas
 from trading_pipeline.core.risk import checks
-from trading_pipeline.settings import DAGSTER_DATABASE, PREFIX, Settings
+from trading_pipeline.flows.metrics import METRICS
+from trading_pipeline.settings import PREFIX, Settings
 
 REFERENCE = Path(__file__).parent / "reference"
 NOTE = "<!-- Written by docs/generate.py from the code: `make fix` writes it again. -->"
@@ -38,6 +39,7 @@ KINDS = {
     "str": "text",
     "Path": "path",
     "SecretStr": "secret",
+    "AwareDatetime": "UTC time",
     "Decimal": "decimal",
     "bool": "true or false",
     "int": "whole number",
@@ -74,12 +76,45 @@ def error_tree() -> str:
     return "\n".join([*parts, "", "The same as a tree:", "", "```text", tree, "```", ""])
 
 
+def metrics() -> str:
+    """The page of every metric: its kind, its labels and its meaning."""
+    parts = [_intro("Metrics", METRICS_INTRO), "| metric | kind | labels | meaning |"]
+    parts.append("|---|---|---|---|")
+    for metric in METRICS:
+        labels = ", ".join(f"`{label}`" for label in metric.labels)
+        meaning = _cell(metric.meaning)
+        parts.append(f"| `{metric.name}` | {metric.kind} | {labels} | {meaning} |")
+    return "\n".join([*parts, ""])
+
+
+def commands() -> str:
+    """The page of every command: its arguments, options, defaults and examples."""
+    from trading_pipeline.cli import app  # noqa: PLC0415 - heavy: it reads every command
+
+    text = app.generate_docs(output_format="markdown")
+    return f"{NOTE}\n{text.replace('# trading-pipeline', '# Commands', 1).rstrip()}\n"
+
+
+def facts() -> str:
+    """The page of every fact that is told on the bus, with its fields."""
+    parts = [_intro("Events", EVENTS_INTRO)]
+    for kind in events.FACTS.values():
+        parts += [f"## {kind.name}", "", _flat(kind.__doc__), ""]
+        parts += ["| field | kind |", "|---|---|"]
+        parts += [f"| `{name}` | {_kind(field)} |" for name, field in kind.model_fields.items()]
+        parts.append("")
+    return "\n".join(parts)
+
+
 def pages() -> dict[Path, str]:
     """Every generated page and its text."""
     return {
         REFERENCE / "settings.md": settings(),
         REFERENCE / "tables.md": tables(),
         REFERENCE / "errors.md": error_tree(),
+        REFERENCE / "cli.md": commands(),
+        REFERENCE / "events.md": facts(),
+        REFERENCE / "metrics.md": metrics(),
         REFERENCE / "risk-codes.md": f"{NOTE}\n{checks.page()}",
     }
 
@@ -87,16 +122,24 @@ def pages() -> dict[Path, str]:
 SETTINGS_INTRO = f"""\
 A setting is, first found first taken: a flag of the command · an environment variable · a line of
 `.env` in the folder the command starts in · the default. An unknown `{PREFIX}` variable is an error
-(exit code 3), so a misspelled limit never counts as the default. Lists are comma-separated. Secrets
-are never printed.
-
-`{DAGSTER_DATABASE}` is read by Dagster before there are settings: the PostgreSQL URL of its own
-records; without it they are SQLite under `data/dagster`."""
+(exit code 3), so a misspelled limit never counts as the default; other names in `.env` are left
+alone. Lists are comma-separated. Secrets are never printed."""
 
 TABLES_INTRO = """\
 Truth is appended, everything else is derived from it. The lake holds frames in Parquet, a file a
 session; a session is replaced whole or not at all. The ledger holds what trading decided and did,
 in SQLite or PostgreSQL; nothing in it is ever changed or deleted."""
+
+EVENTS_INTRO = """\
+Facts are told on a stream in Redis when there is one. A fact says that something happened; the
+record of it is elsewhere, so losing one loses nothing but time."""
+
+METRICS_INTRO = """\
+What `trading-pipeline metrics` answers at `http://127.0.0.1:9464/metrics`, read from ledger, lake,
+Dagster's records and Redis at that moment: nothing is pushed, and nothing grows stale unseen. A
+metric of a source that is down is absent, and `trading_pipeline_up` is 0. Counters are counted in
+the ledger, so they survive restarts. How to collect them:
+[watch it](../how-to/watch-and-be-woken.md)."""
 
 ERRORS_INTRO = """\
 Every error raised on purpose is one of these, arranged by what to do about it. Its message is one

@@ -4,6 +4,8 @@ import warnings
 
 import dagster as dg
 
+from trading_pipeline import logs
+
 # Dagster marks what the platform is built on (backfill policies, owners) as beta, once a use.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 warnings.filterwarnings("ignore", category=dg.PreviewWarning)
@@ -12,14 +14,21 @@ warnings.filterwarnings("ignore", message="Parameter `partitions_def`", category
 
 from trading_pipeline.defs import (  # noqa: E402 - after the filters, which their decorators need
     accounting,
+    backtest,
+    events,
     execution,
     features,
     lifecycle,
     market,
     models,
+    notifications,
     portfolio,
+    reconciliation,
+    risk,
     schedules,
     strategies,
+    stream,
+    sweep,
 )
 from trading_pipeline.defs.resources import resources  # noqa: E402
 from trading_pipeline.settings import Settings  # noqa: E402
@@ -29,17 +38,39 @@ def build(settings: Settings) -> dg.Definitions:
     """The definitions for `settings`: the web UI and the CLI load the very same ones."""
     assets = dg.Definitions(
         assets=dg.load_assets_from_modules(
-            [market, features, models, strategies, portfolio, execution, accounting]
+            [
+                market,
+                features,
+                models,
+                strategies,
+                portfolio,
+                reconciliation,
+                execution,
+                accounting,
+                risk,
+                backtest,
+            ]
         ),
         resources=resources(settings),
         executor=dg.in_process_executor,
     )
     return dg.Definitions.merge(
-        assets, schedules.jobs_and_schedules(settings), lifecycle.jobs_and_sensors()
+        assets,
+        schedules.jobs_and_schedules(settings),
+        lifecycle.jobs_and_sensors(),
+        backtest.jobs(),
+        sweep.jobs(),
+        risk.jobs_and_sensor(settings),
+        notifications.sensor(settings),
+        stream.jobs_and_sensors(settings),
+        events.jobs_and_sensor(settings),
+        reconciliation.jobs_and_schedule(),
     )
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
     """The definitions for the settings of the environment."""
-    return build(Settings.load())
+    settings = Settings.load()
+    logs.configure(settings.log_level)  # in every process that loads them: servers, runs, steps
+    return build(settings)

@@ -7,30 +7,43 @@ error, so that a misspelt limit is never silently the default.
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from trading_pipeline import logs
+from trading_pipeline.adapters.alerts.access import AlertAccess
+from trading_pipeline.adapters.alpaca_broker.access import AlpacaAccess
+from trading_pipeline.adapters.alpaca_data.access import DataAccess
+from trading_pipeline.adapters.alpaca_stream.rules import FeedRules
+from trading_pipeline.adapters.lake import BucketAccess, LakePath, location
+from trading_pipeline.adapters.web_guard.access import WebAccess
+from trading_pipeline.core.backtest.rules import BacktestOptions
 from trading_pipeline.core.execution.costs import CostModel
 from trading_pipeline.core.features.alpha158 import LOOK_BACK as FEATURE_LOOK_BACK
 from trading_pipeline.core.market.corporate_actions import Convention
 from trading_pipeline.core.market.freshness import FreshnessRules
 from trading_pipeline.core.market.quality import QualityRules
+from trading_pipeline.core.market.watch import WatchRules
 from trading_pipeline.core.models.rules import TrainingRules
+from trading_pipeline.core.portfolio.allocation_rules import AllocationOptions
 from trading_pipeline.core.portfolio.construction import ConstructionRules
 from trading_pipeline.core.portfolio.rebalance import SizingRules
+from trading_pipeline.core.portfolio.targets import RISK_SESSIONS
 from trading_pipeline.core.risk.limits import RiskLimits
+from trading_pipeline.core.strategies import STRATEGIES, StrategyName, StrategyRules, look_backs
 from trading_pipeline.errors import SettingsError
 from trading_pipeline.flows.clean import LOOK_BACK as GATE_LOOK_BACK
+from trading_pipeline.flows.stream_rules import StreamRules
 
 PREFIX = "TP_"
-DAGSTER_DATABASE = "TP_DAGSTER_URL"
-"""Read by the Dagster instance itself, before there is a Settings object."""
 
 
 class FileSource(BaseModel):
@@ -42,16 +55,38 @@ class FileSource(BaseModel):
     mapping: Path | None = Field(default=None, description="TOML: our column names to theirs")
 
 
-class Settings(BaseSettings):
-    """Everything that can be set, with its default and its meaning."""
+class _AlpacaKeys(BaseSettings):
+    """An Alpaca key under the names that Alpaca gives it."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="APCA_", env_file=".env", dotenv_filtering="match_prefix", extra="ignore"
+    )
+
+    api_key_id: SecretStr | None = None
+    api_secret_key: SecretStr | None = None
+
+
+class DagsterSettings(BaseSettings):
+    """What the Dagster instance itself reads, before there are any other settings."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
-        env_nested_delimiter="__",
         env_file=".env",
-        extra="forbid",
+        dotenv_filtering="match_prefix",  # the file may serve other programs too
+        extra="ignore",
         frozen=True,
-        nested_model_default_partial_update=True,
+    )
+
+    dagster_url: SecretStr | None = Field(
+        default=None, description="PostgreSQL URL of Dagster's records; default SQLite files"
+    )
+
+
+class Settings(DagsterSettings):
+    """Everything that can be set, with its default and its meaning."""
+
+    model_config = SettingsConfigDict(
+        env_nested_delimiter="__", extra="forbid", nested_model_default_partial_update=True
     )
 
     home: Path = Field(
@@ -67,17 +102,37 @@ class Settings(BaseSettings):
         min_length=1,
         description="the universe asked for, comma-separated; each session keeps those with a bar",
     )
-    vendor: Literal["sample", "files"] = Field(
+    vendor: Literal["sample", "files", "alpaca"] = Field(
         default="sample", description="where bars and corporate actions come from"
     )
     files: FileSource = FileSource()
+    alpaca_data: DataAccess = DataAccess()
+    lake_url: str | None = Field(
+        default=None,
+        pattern=r"^s3://[^/]+/.+",
+        description="s3://bucket/prefix of the lake; default: a folder in the data folder",
+    )
+    bucket: BucketAccess = BucketAccess()
+    alpaca: AlpacaAccess = Field(default=AlpacaAccess(), validate_default=True)
+    feed: FeedRules = FeedRules()
+    stream: StreamRules = StreamRules()
+    restatement_sessions: int = Field(
+        default=5,
+        ge=0,
+        le=250,
+        description="sessions before the run's that are asked for again, for late restatements",
+    )
     adjustment: Convention = Field(
         default="crsp", description="the convention of the adjustment factor"
     )
-    strategy: Literal["alpha_baseline"] = Field(
-        default="alpha_baseline", description="the strategy that trades"
+    strategy: StrategyName = Field(
+        default="alpha_baseline", description=f"the strategy that trades: {', '.join(STRATEGIES)}"
     )
-    broker: Literal["simulated"] = Field(default="simulated", description="where orders go")
+    strategies: StrategyRules = StrategyRules()
+    broker: Literal["simulated", "alpaca-paper", "alpaca-live"] = Field(
+        default="simulated",
+        description="where orders go; live needs `alpaca.confirm_live` too",
+    )
     dry_run: bool = Field(default=False, description="plan and show, send and book nothing")
     ledger_url: SecretStr | None = Field(
         default=None, description="SQLAlchemy URL; default SQLite in the data folder"
@@ -91,11 +146,16 @@ class Settings(BaseSettings):
     )
     quality: QualityRules = QualityRules()
     freshness: FreshnessRules = FreshnessRules()
+    watch: WatchRules = WatchRules()
     training: TrainingRules = TrainingRules()
     portfolio: ConstructionRules = ConstructionRules()
+    allocation: AllocationOptions = AllocationOptions()
     sizing: SizingRules = SizingRules()
     risk: RiskLimits = RiskLimits()
     costs: CostModel = CostModel()
+    backtest: BacktestOptions = BacktestOptions()
+    web: WebAccess = WebAccess()
+    alerts: AlertAccess = AlertAccess()
 
     @field_validator("symbols", mode="before")
     @classmethod
@@ -106,6 +166,14 @@ class Settings(BaseSettings):
             return names
         return tuple(sorted({str(name).strip().upper() for name in names} - {""}))
 
+    @field_validator("alpaca")
+    @classmethod
+    def _take_vendor_names(cls, access: AlpacaAccess) -> AlpacaAccess:
+        """Alpaca's own names for its keys count where ours are not set."""
+        theirs = _AlpacaKeys()
+        key, secret = access.key_id or theirs.api_key_id, access.secret_key or theirs.api_secret_key
+        return access.model_copy(update={"key_id": key, "secret_key": secret})
+
     @classmethod
     def load(cls, **arguments: Any) -> Self:
         """Read and check all settings; any fault is one SettingsError that names each field."""
@@ -113,6 +181,7 @@ class Settings(BaseSettings):
             settings = cls(**arguments)
         except ValidationError as error:
             raise SettingsError(_sentence(error)) from None
+        logs.hide(_secrets(settings))
         if unknown := sorted(_unknown(os.environ, cls)):
             raise SettingsError(
                 f"{', '.join(unknown)} is no setting: the names are in docs/reference/settings.md."
@@ -127,6 +196,11 @@ class Settings(BaseSettings):
         return f"sqlite:///{self.data_dir / 'ledger.db'}"
 
     @property
+    def lake_location(self) -> LakePath:
+        """Where the lake is: a folder of the data folder, or a prefix in a bucket."""
+        return location(self.lake_url or self.data_dir / "lake", self.bucket)
+
+    @property
     def tracking_location(self) -> str:
         """The MLflow tracking URI."""
         return self.mlflow_tracking_uri or f"sqlite:///{self.data_dir / 'mlflow' / 'mlflow.db'}"
@@ -139,7 +213,9 @@ class Settings(BaseSettings):
     @property
     def bar_history(self) -> int:
         """Sessions of clean bars: those of the features, and the first one's look-back."""
-        return self.feature_history + FEATURE_LOOK_BACK
+        by_rules, by_models = look_backs(self.strategy, self.strategies)
+        by_models = self.feature_history + max(FEATURE_LOOK_BACK, by_models)
+        return max(by_models, by_rules + FEATURE_LOOK_BACK, RISK_SESSIONS)
 
     @property
     def raw_history(self) -> int:
@@ -159,7 +235,8 @@ def home() -> Path:
 
 def dagster_database_url() -> str | None:
     """The database of the Dagster instance, or None for SQLite files in the data folder."""
-    return os.environ.get(DAGSTER_DATABASE) or None
+    url = DagsterSettings().dagster_url
+    return url.get_secret_value() or None if url else None
 
 
 def use_home(path: Path) -> None:
@@ -170,6 +247,11 @@ def use_home(path: Path) -> None:
 def utc_now() -> datetime:
     """The present, aware, UTC: read once at the edge and handed down."""
     return datetime.now(UTC)
+
+
+def utc_now_ns() -> int:
+    """The present in nanoseconds since 1970, for what happens thousands of times a second."""
+    return time.time_ns()
 
 
 def source_revision() -> str | None:
@@ -183,8 +265,28 @@ def source_revision() -> str | None:
     return head.stdout.strip() or None
 
 
+def _secrets(model: BaseModel) -> Iterator[str]:
+    """Every secret that is set; of one that is a URL, its password too."""
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if isinstance(value, SecretStr):
+            yield value.get_secret_value()
+            yield from _passwords_of(value.get_secret_value())
+        elif isinstance(value, BaseModel):
+            yield from _secrets(value)
+
+
+def _passwords_of(text: str) -> Iterator[str]:
+    """The password of a URL, as it stands there and as it is meant."""
+    try:
+        password = urlsplit(text).password or ""
+    except ValueError:
+        return
+    yield from {password, unquote(password)}
+
+
 def _unknown(environment: Mapping[str, str], model: type[BaseModel]) -> Iterator[str]:
-    known = set(_names(model, PREFIX)) | {DAGSTER_DATABASE}
+    known = set(_names(model, PREFIX))
     return (name for name in environment if name.startswith(PREFIX) and name.upper() not in known)
 
 
@@ -197,6 +299,10 @@ def _names(model: type[BaseModel], prefix: str) -> Iterator[str]:
             yield from _names(kind, f"{full}__")
 
 
+_SECRET = ("_url", "_uri", "_key", "_secret", "_password", "_token")
+"""Ends of names whose values are never repeated; that of a misspelt name may be any of them."""
+
+
 def _sentence(error: ValidationError) -> str:
     faults = (_fault(fault) for fault in error.errors(include_url=False))
     return f"The settings cannot be used: {'; '.join(faults)}."
@@ -204,6 +310,6 @@ def _sentence(error: ValidationError) -> str:
 
 def _fault(fault: Mapping[str, Any]) -> str:
     name = ".".join(str(part) for part in fault["loc"])
-    # A URL may hold a password, so what was given for one is never repeated.
-    given = "" if name.endswith(("_url", "_uri")) else f" (got {fault['input']!r})"
+    hidden = fault["type"] == "extra_forbidden" or name.endswith(_SECRET)
+    given = "" if hidden else f" (got {fault['input']!r})"
     return f"{name}: {fault['msg'][0].lower()}{fault['msg'][1:]}{given}"

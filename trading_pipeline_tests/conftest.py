@@ -18,6 +18,7 @@ from trading_pipeline_tests.servers import Postgres, Valkey
 if TYPE_CHECKING:
     from trading_pipeline.adapters.ledger import Ledger
     from trading_pipeline.adapters.simulated_broker import SimulatedBroker
+    from trading_pipeline_tests.alpaca_twin import AlpacaTwin
 
 # Machines of very different speed run the suite: no verdict by the clock.
 settings.register_profile("trading_pipeline", deadline=None)
@@ -30,6 +31,8 @@ SET session_replication_role = replica;  -- no triggers: the ledger's rows canno
 DELETE FROM order_events; DELETE FROM orders; DELETE FROM skips; DELETE FROM decisions;
 DELETE FROM fills; DELETE FROM cash_entries; DELETE FROM settlements; DELETE FROM runs;
 DELETE FROM snapshot_positions; DELETE FROM snapshots; DELETE FROM halts WHERE id > 1;
+DELETE FROM book_positions; DELETE FROM book_parts; DELETE FROM book_snapshots;
+DELETE FROM breaks; DELETE FROM reconciliations; DELETE FROM openings;
 """
 """Back to what the migrations left: one row, that trading is allowed."""
 
@@ -122,6 +125,16 @@ def broker(tmp_path: Path) -> Iterator["SimulatedBroker"]:
     opened = SimulatedBroker(tmp_path / "broker.db", CostModel(), Decimal(100_000))
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def alpaca() -> Iterator["AlpacaTwin"]:
+    """A loopback Alpaca whose clock stands between `fakes.SESSION` and the next open."""
+    from trading_pipeline_tests.alpaca_twin import AlpacaTwin  # noqa: PLC0415 - heavy: on first use
+    from trading_pipeline_tests.fakes import NOW  # noqa: PLC0415
+
+    with AlpacaTwin(now=NOW) as twin:
+        yield twin
 
 
 @pytest.fixture(scope="session")

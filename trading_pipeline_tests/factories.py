@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from trading_pipeline.core.market.action_kinds import ACTIONS
 from trading_pipeline.core.market.calendar import session_on_or_after, sessions_between
 
 FIRST = date(2012, 1, 3)
@@ -20,13 +21,6 @@ BARS = {
     "symbol": pl.String,
     "session": pl.Date,
     **dict.fromkeys((*PRICES, "volume", "vwap"), pl.Float64),
-}
-ACTIONS = {
-    "symbol": pl.String,
-    "ex_date": pl.Date,
-    "kind": pl.String,
-    "split_ratio": pl.Float64,
-    "dividend": pl.Float64,
 }
 
 
@@ -95,12 +89,27 @@ def raw(bars: pl.DataFrame, *, vendor: str = "test", known_at: datetime = KNOWN_
 
 def split(symbol: str, ex_date: date, ratio: float) -> pl.DataFrame:
     """One split: `ratio` new shares for an old one."""
-    return pl.DataFrame([(symbol, ex_date, "split", ratio, 0.0)], schema=ACTIONS, orient="row")
+    kind = "split" if ratio >= 1 else "reverse_split"
+    return action(symbol, ex_date, kind, ratio=ratio)
 
 
 def dividend(symbol: str, ex_date: date, dollars: float) -> pl.DataFrame:
     """One cash dividend, raw dollars a share."""
-    return pl.DataFrame([(symbol, ex_date, "dividend", 1.0, dollars)], schema=ACTIONS, orient="row")
+    return action(symbol, ex_date, "dividend", dollars=dollars)
+
+
+def action(
+    symbol: str,
+    ex_date: date,
+    kind: str,
+    *,
+    ratio: float = 1.0,
+    dollars: float = 0.0,
+    new: tuple[str | None, float | None] = (None, None),
+) -> pl.DataFrame:
+    """One corporate action of any kind; `new` is the new symbol and its shares a share."""
+    row = (symbol, ex_date, kind, ratio, dollars, *new)
+    return pl.DataFrame([row], schema=ACTIONS, orient="row")
 
 
 def actions_of(*frames: pl.DataFrame) -> pl.DataFrame:
@@ -115,7 +124,7 @@ def raw_actions(
     on = [session_on_or_after(ex_date) for ex_date in actions["ex_date"]]
     placed = actions.with_columns(session=pl.Series(on, dtype=pl.Date))
     return raw(
-        placed.select("symbol", "session", "ex_date", "kind", "split_ratio", "dividend"),
+        placed.select("symbol", "session", *[name for name in ACTIONS if name != "symbol"]),
         vendor=vendor,
         known_at=known_at,
     )

@@ -10,6 +10,13 @@ import polars as pl
 
 from trading_pipeline.core.accounting.book import CashEntry, EntryKind
 from trading_pipeline.core.execution.account import BrokerOrder
+from trading_pipeline.core.execution.breaks import (
+    Break,
+    BreakKind,
+    Reconciliation,
+    Resolution,
+    Subject,
+)
 from trading_pipeline.core.execution.order import (
     Decision,
     Fill,
@@ -104,6 +111,30 @@ def make_entry(name: str = "deposit-1", amount: str = "100000", **changes: Any) 
     return CashEntry(**values | changes)
 
 
+def make_reconciliation(**changes: Any) -> Reconciliation:
+    """A reconciliation that found a position of which nobody knows where it comes from."""
+    broken = Break(
+        subject=Subject.POSITION,
+        kind=BreakKind.UNKNOWN,
+        resolution=Resolution.HELD,
+        symbol="AAPL",
+        ours=Decimal(10),
+        theirs=Decimal(12),
+        explanation="nothing that we know of explains it.",
+    )
+    values: dict[str, Any] = {
+        "session": SESSION,
+        "cause": "orders",
+        "at": NOW,
+        "orders": 1,
+        "positions": 1,
+        "cash": Decimal(5),
+        "broker_cash": Decimal(5),
+        "breaks": (broken,),
+    }
+    return Reconciliation(**values | changes)
+
+
 def make_mandate(session: date = SESSION, **changes: Any) -> Mandate:
     """The baseline strategy's mandate for a session, with default rules."""
     values: dict[str, Any] = {
@@ -187,6 +218,10 @@ class LossyBroker:
             self._deaf -= 1
             raise TransientError("The look-up timed out.")
         return self._broker.find(client_order_id)
+
+    def find_all(self, client_order_ids: Sequence[str]) -> dict[str, BrokerOrder]:
+        found = {name: self.find(name) for name in client_order_ids}
+        return {name: order for name, order in found.items() if order is not None}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._broker, name)

@@ -8,6 +8,7 @@ from typing import Final
 
 IMPORTED: Final = [
     "alembic.command",
+    "alpaca.trading.client",
     "dagster._core.storage.event_log",
     "dagster._core.storage.runs",
     "dagster._core.storage.schedules",
@@ -25,6 +26,7 @@ IMPORTED: Final = [
     "trading_pipeline.cli.status",
     "trading_pipeline.core.schemas",
     "trading_pipeline_tests.flows.mortal_day",
+    "trading_pipeline_tests.flows.order_matrix",
     "trading_pipeline_tests.whole_day",
     "upath",
 ]

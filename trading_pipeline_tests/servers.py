@@ -64,6 +64,13 @@ class Postgres:
         finally:
             connection.close()
 
+    def restart(self, timeout: float = 60.0) -> None:
+        """End the server, which breaks every connection, and start it again where it was."""
+        stop(self._process, signal.SIGINT)
+        self._launch()
+        if not self._wait_until_ready(timeout):
+            raise RuntimeError(f"postgres did not start again:\n{self._log()}")
+
     def stop(self) -> None:
         """End the server and delete its files."""
         stop(self._process, signal.SIGINT)

@@ -23,10 +23,13 @@ DAY = {
     "predictions",
     "signals",
     "target_weights",
+    "reconciliation",
     "orders",
     "fills",
     "positions",
+    "exposure",
     "pnl",
+    "risk",
     "report",
 }
 
@@ -67,7 +70,7 @@ def test_orders_follow_everything_that_must_hold_before_them(definitions: dg.Def
     graph = definitions.resolve_asset_graph()
     before = graph.get_ancestor_asset_keys(dg.AssetKey("orders"))
     names = {key.to_user_string() for key in before}
-    assert names >= {"clean_bars", "model", "predictions", "signals", "target_weights"}
+    assert names >= {"clean_bars", "model", "predictions", "target_weights", "reconciliation"}
 
 
 def test_partitions_are_exactly_the_sessions_of_the_exchange() -> None:

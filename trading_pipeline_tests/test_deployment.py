@@ -16,6 +16,8 @@ ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 
 STORES = {"postgres", "redis"}
+OURS = {"mlflow", "webserver", "daemon", "stream", "metrics"}
+WATCHERS = {"prometheus", "alertmanager", "grafana", "loki", "alloy"}
 OF_MAKE = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES", "ARGS", "PYTHON"}
 """Variables that a make around these tests would hand to the makes inside them."""
 TUNED = ("DAGSTER_EVENT_BATCH_SIZE", "DAGSTER_EMIT_PARTITION_SUBSET_IN_PLANNED_EVENTS")
@@ -68,12 +70,12 @@ def test_the_real_compose_accepts_the_file() -> None:
 
 
 def test_every_service_is_watched_restarted_and_pinned(compose: dict[str, Any]) -> None:
-    assert set(compose["services"]) == STORES | {"mlflow", "webserver", "daemon", "stream"}
+    assert set(compose["services"]) == STORES | OURS | WATCHERS
     for name, service in compose["services"].items():
         assert service["healthcheck"]["test"], name
         assert service["restart"] == "unless-stopped", name
         assert "no-new-privileges:true" in service["security_opt"], name
-        assert re.fullmatch(r"[\w/.-]+:\d[\w.-]*", service["image"]), name
+        assert re.fullmatch(r"[\w/.-]+:v?\d[\w.-]*", service["image"]), name
 
 
 def test_ports_are_published_on_loopback_only(compose: dict[str, Any]) -> None:
@@ -102,9 +104,7 @@ def test_what_must_survive_lies_in_volumes(compose: dict[str, Any]) -> None:
 
     assert ("postgres", "postgres", "/var/lib/postgresql") in kept
     assert ("redis", "redis", "/data") in kept
-    assert {name for name, source, _ in kept if source == "data"} == set(
-        compose["services"]
-    ) - STORES
+    assert {name for name, source, _ in kept if source == "data"} == OURS
 
 
 def test_every_dagster_process_has_the_same_tuned_environment(compose: dict[str, Any]) -> None:

@@ -3,18 +3,23 @@
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import polars as pl
 import pytest
 
 from trading_pipeline.adapters.file_data.mapping import read_mapping
+from trading_pipeline.cli import app
 from trading_pipeline.errors import TradingPipelineError
 from trading_pipeline.settings import Settings
+from trading_pipeline_tests.core.strategies.prefix import assert_does_not_peek
+from trading_pipeline_tests.factories import random_bars, sessions_from
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -135,19 +140,30 @@ def test_the_settings_of_the_files_page_exist(monkeypatch: pytest.MonkeyPatch) -
     assert settings.symbols == ("AAPL", "GE", "IBM", "KO", "MSFT", "XOM")
 
 
-def test_the_strategy_of_the_strategy_page_scores() -> None:
+def test_the_strategy_of_the_strategy_page_scores_and_does_not_peek() -> None:
     (source,) = blocks(DOCS / "how-to/add-a-strategy.md", "python")
-    namespace: dict[str, object] = {}
+    namespace: dict[str, Any] = {}
     exec(source, namespace)  # the page's own example
-    features = pl.DataFrame(
-        {"symbol": ["B", "A", "C"], "session": ["s", "s", "s"], "ROC5": [1.1, 0.9, None]}
-    )
+    made = namespace["strategy"]()
+    days = sessions_from(count=12)
+    bars = random_bars(["A", "B", "C"], days)
 
-    scores = namespace["score"](features, pl.DataFrame())  # pyright: ignore[reportCallIssue]
+    scores = made(pl.DataFrame(), pl.DataFrame(), bars)
 
     assert scores.columns == ["symbol", "session", "score"]
-    assert scores["symbol"].to_list() == ["A", "B"]
-    assert scores["score"].to_list() == pytest.approx([-(0.5**0.5), 0.5**0.5])
+    assert scores["session"].unique().sort().to_list() == days[made.look_back - 1 :]
+    closes = bars.pivot("symbol", index="session", values="close").sort("session")
+    falls = {name: 1 - closes[name][-1] / closes[name][-6] for name in "ABC"}
+    last = scores.filter(session=days[-1]).sort("score")["symbol"].to_list()
+    assert last == sorted(falls, key=falls.__getitem__)
+    assert_does_not_peek(made, bars, pl.DataFrame(schema={"session": pl.Date}), days[7:11])
+
+
+def test_every_command_of_the_backtest_page_is_understood() -> None:
+    for block in blocks(DOCS / "how-to/backtest-a-strategy.md", "sh"):
+        command, bound, _ = app.parse_args(shlex.split(block)[1:], exit_on_error=False)
+        assert command.__name__ in {"backtest", "sweep"}
+        assert bound.arguments
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from trading_pipeline.errors import SettingsError
-from trading_pipeline.settings import Settings
+from trading_pipeline.settings import Settings, dagster_database_url
 
 
 @pytest.fixture(autouse=True)
@@ -80,6 +80,30 @@ def test_a_misspelt_name_is_an_error_and_not_the_default(monkeypatch: pytest.Mon
         Settings.load()
 
 
+def test_other_names_in_the_env_file_are_left_alone_and_misspelt_ones_are_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("POSTGRES_PASSWORD=hunter2\nTP_SYMBOLS=AAPL\n")
+    assert Settings.load().symbols == ("AAPL",)
+    (tmp_path / ".env").write_text("TP_ALPACA_SECRETT=hunter2\n")
+    with pytest.raises(SettingsError, match="alpaca_secrett") as caught:
+        Settings.load()
+    assert "hunter2" not in str(caught.value)
+
+
+def test_dagster_reads_its_database_from_the_env_file_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert dagster_database_url() is None
+    (tmp_path / ".env").write_text("TP_DAGSTER_URL=postgresql://in-file/d\n")
+    assert dagster_database_url() == "postgresql://in-file/d"
+    monkeypatch.setenv("TP_DAGSTER_URL", "postgresql://in-environment/d")
+    assert dagster_database_url() == "postgresql://in-environment/d"
+    assert "in-environment" not in repr(Settings.load())
+
+
 def test_a_password_never_stands_in_a_repr_or_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TP_LEDGER_URL", "postgresql://u:hunter2@127.0.0.1/x")
     settings = Settings.load()
@@ -95,3 +119,20 @@ def test_the_data_folder_follows_the_home(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert Settings.load().data_dir == tmp_path / "here" / "data"
     monkeypatch.setenv("TP_DATA_DIR", str(tmp_path / "elsewhere"))
     assert Settings.load().data_dir == tmp_path / "elsewhere"
+
+
+def test_alpacas_own_names_for_its_keys_are_read_where_ours_are_not_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("APCA_API_KEY_ID", "theirs")
+    monkeypatch.setenv("APCA_API_SECRET_KEY", "hush")
+    assert Settings.load().alpaca.keys() == ("theirs", "hush")
+    monkeypatch.setenv("TP_ALPACA__KEY_ID", "ours")
+    loaded = Settings.load()
+    assert loaded.alpaca.keys() == ("ours", "hush")
+    assert "hush" not in repr(loaded)
+
+
+def test_alpacas_own_names_are_read_from_the_env_file_too() -> None:
+    Path(".env").write_text("APCA_API_KEY_ID=file\nAPCA_API_SECRET_KEY=hush\nTP_LOG_LEVEL=INFO\n")
+    assert Settings.load().alpaca.keys() == ("file", "hush")

@@ -78,10 +78,20 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, object]], columns: Sequenc
     return write_text(path, page.getvalue())
 
 
-def write_html(path: Path, report: Mapping[str, object], pictures: Mapping[str, str]) -> Path:
-    """Write the day as a page: `report` is the JSON document, `pictures` are `<svg>` by name."""
-    template = _environment().get_template("day_report.html.j2")
-    return write_text(path, template.render(report=report, pictures=pictures))
+def write_html(
+    path: Path,
+    report: Mapping[str, object],
+    pictures: Mapping[str, str],
+    *,
+    template: str = "day_report.html.j2",
+) -> Path:
+    """Write a page: `report` is the JSON document, `pictures` are `<svg>` by name."""
+    return write_text(path, render_html(report, pictures, template=template))
+
+
+def render_html(report: Mapping[str, object], pictures: Mapping[str, str], *, template: str) -> str:
+    """Return the page that `write_html` writes."""
+    return _environment().get_template(template).render(report=report, pictures=pictures)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError
 
 from trading_pipeline.errors import SettingsError, TradingPipelineError
+from trading_pipeline.logs import redacted
 
 INTERRUPTED = 130
 
@@ -25,10 +26,28 @@ app.command("trading_pipeline.cli.status:status", name="status")
 app.command("trading_pipeline.cli.doctor:doctor", name="doctor")
 app.command("trading_pipeline.cli.sql:sql", name="sql")
 app.command("trading_pipeline.cli.quarantine:app", name="quarantine")
+app.command("trading_pipeline.cli.replay:replay", name="replay")
+app.command("trading_pipeline.cli.compact:compact", name="compact")
 for word in ("halt", "resume", "reduce", "flatten"):
     app.command(f"trading_pipeline.cli.halt:{word}", name=word)
+app.command("trading_pipeline.cli.reconcile:reconcile_books", name="reconcile")
+app.command("trading_pipeline.cli.reconcile:bootstrap", name="bootstrap")
+app.command("trading_pipeline.cli.reconcile:gains", name="gains")
+app.command("trading_pipeline.cli.follow:follow_orders", name="follow")
+app.command("trading_pipeline.cli.resend:resend_order", name="resend")
 app.command("trading_pipeline.cli.train:train", name="train")
+app.command("trading_pipeline.cli.signals:signals", name="signals")
 app.command("trading_pipeline.cli.model:app", name="model")
+app.command("trading_pipeline.cli.stream:app", name="stream")
+app.command("trading_pipeline.cli.pnl:pnl", name="pnl")
+app.command("trading_pipeline.cli.backtest:backtest", name="backtest")
+app.command("trading_pipeline.cli.init:init", name="init")
+app.command("trading_pipeline.cli.metrics:metrics", name="metrics")
+app.command("trading_pipeline.cli.notify:notify", name="notify")
+app.command("trading_pipeline.cli.ui:ui", name="ui")
+for word in ("backup", "restore"):
+    app.command(f"trading_pipeline.cli.backup:{word}", name=word)
+app.command("trading_pipeline.cli.sweep:sweep", name="sweep")
 
 
 def main() -> NoReturn:
@@ -54,5 +73,5 @@ def run(arguments: list[str]) -> int:
 
 
 def _fail(sentence: str, code: int) -> int:
-    sys.stderr.write(f"trading-pipeline: {sentence}\n")
+    sys.stderr.write(f"trading-pipeline: {redacted(sentence)}\n")
     return code

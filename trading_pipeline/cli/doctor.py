@@ -18,6 +18,7 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
+from trading_pipeline.adapters.model_store import ModelStore
 from trading_pipeline.cli.services import (
     broker,
     dagster_records,
@@ -28,12 +29,14 @@ from trading_pipeline.cli.services import (
     vendor,
 )
 from trading_pipeline.core.market.calendar import LAST_SESSION, sessions_between
+from trading_pipeline.core.strategies import models_of, strategies
 from trading_pipeline.errors import (
     AdapterError,
     MissingDataError,
     ModelNotFoundError,
     SettingsError,
 )
+from trading_pipeline.flows.halt import standing
 from trading_pipeline.flows.probe import ask
 from trading_pipeline.settings import Settings, dagster_database_url, use_home, utc_now
 
@@ -174,7 +177,8 @@ def _ledger(place: Place) -> str:
     except MissingDataError:
         return "none yet: the first run makes one"
     ledger.runs(1)  # raises when it does not answer or is not migrated; the next line never does
-    state, reason, who, _ = ledger.trading_state()
+    rules = place.settings.risk.breaker
+    state, reason, who, _ = standing(ledger, now=place.now, rules=rules)
     return f"migrated; trading is {state} ({who}: {reason})"
 
 
@@ -186,8 +190,15 @@ def _account(place: Place) -> str:
 
 
 def _model(place: Place) -> str:
+    settings = place.settings
+    asked = models_of(settings.strategy, strategies(settings.strategies))
+    said = [_release(models(settings), name) for name in asked]
+    return "; ".join(said) or f"none needed: {settings.strategy} goes by rules"
+
+
+def _release(store: ModelStore, name: str) -> str:
     try:
-        release = models(place.settings).release(place.settings.strategy)
+        release = store.release(name)
     except ModelNotFoundError:
         return "none yet: the first run trains and promotes one"
     manifest = release.manifest

@@ -3,7 +3,7 @@
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
@@ -16,14 +16,17 @@ from trading_pipeline.errors import MissingDataError, SettingsError, TransientEr
 from trading_pipeline.flows.ports import Broker, MarketData
 from trading_pipeline.settings import Settings, dagster_database_url
 
+if TYPE_CHECKING:
+    from trading_pipeline.flows.announce import Announcer
+
 CONNECT_SECONDS: Final = 1.0
 _PATIENCE: Final = {"connect_timeout": 2}
 _SQLITE: Final = "sqlite:///"
 
 
 def lake(settings: Settings) -> Lake:
-    """The lake in the data folder."""
-    return Lake(settings.data_dir / "lake")
+    """The lake where the settings say."""
+    return Lake(settings.lake_location)
 
 
 def models(settings: Settings) -> ModelStore:
@@ -38,11 +41,25 @@ def vendor(settings: Settings) -> MarketData:
     return resources.vendor(settings)
 
 
+def is_archive(settings: Settings) -> bool:
+    """Whether the vendor's data ends in the past."""
+    from trading_pipeline.defs import resources  # noqa: PLC0415 - heavy: on first use
+
+    return resources.is_archive(settings)
+
+
 def broker(settings: Settings) -> Broker:
     """The broker."""
     from trading_pipeline.defs import resources  # noqa: PLC0415 - heavy: on first use
 
     return resources.broker(settings)
+
+
+def announcer(settings: Settings) -> "Announcer":
+    """Who tells facts."""
+    from trading_pipeline.defs import resources  # noqa: PLC0415 - heavy: on first use
+
+    return resources.announcer(settings)
 
 
 def simulated_account(settings: Settings) -> Path:

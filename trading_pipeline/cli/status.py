@@ -10,6 +10,7 @@ from rich.text import Text
 from trading_pipeline.adapters.report_files import direction, dollars, price, shares
 from trading_pipeline.cli import services
 from trading_pipeline.cli.page import STYLES, Page, Row, columns, plain, signed
+from trading_pipeline.core.strategies import models_of, strategies
 from trading_pipeline.flows import status as flow
 from trading_pipeline.flows.status_report import StatusReport
 from trading_pipeline.settings import Settings, utc_now
@@ -26,7 +27,12 @@ def status(*, json: bool = False) -> int:
         json: Print the document and nothing else.
     """
     settings = Settings.load()
-    found = flow.status(desk(settings), strategy=settings.strategy, now=utc_now())
+    found = flow.status(
+        desk(settings),
+        strategy=settings.strategy,
+        models=models_of(settings.strategy, strategies(settings.strategies)),
+        now=utc_now(),
+    )
     show(found, as_json=json)
     return 0 if found.healthy else 1
 
@@ -42,6 +48,7 @@ def desk(settings: Settings) -> flow.Desk:
             "redis": partial(services.ping_redis, settings),
             "dagster": partial(services.dagster_records, settings),
         },
+        rules=settings.risk.breaker,
     )
 
 

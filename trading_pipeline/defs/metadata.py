@@ -72,13 +72,22 @@ def _check_result(
         check_name=name,
         asset_key=asset,
         passed=not failed,
-        severity=dg.AssetCheckSeverity.WARN if tolerated else dg.AssetCheckSeverity.ERROR,
+        severity=_severity(may_pass=tolerated or not last.blocking),
         description=" ".join(outcome.sentence for outcome in shown),
         metadata={
             "failed_sessions": ", ".join(str(session) for session in list(failed)[:50]) or "none",
             **{key: float(value) for key, value in last.numbers.items()},
         },
     )
+
+
+def numbers_of(outcomes: Sequence[CheckOutcome]) -> dict[str, float]:
+    """The numbers behind a session's checks, which the UI draws over time."""
+    return {name: float(value) for found in outcomes for name, value in found.numbers.items()}
+
+
+def _severity(*, may_pass: bool) -> dg.AssetCheckSeverity:
+    return dg.AssetCheckSeverity.WARN if may_pass else dg.AssetCheckSeverity.ERROR
 
 
 def _cell(value: object) -> str | float | int | bool | None:

@@ -2,35 +2,62 @@
 
 from datetime import date
 from pathlib import Path
-from typing import Any
+from time import sleep
+from typing import Any, Final
 
+from trading_pipeline import logs
+from trading_pipeline.adapters.alpaca_broker import AlpacaBroker
+from trading_pipeline.adapters.alpaca_data import AlpacaData
+from trading_pipeline.adapters.feature_store import FeatureStore
 from trading_pipeline.adapters.file_data import FileData
 from trading_pipeline.adapters.lake import Lake
 from trading_pipeline.adapters.ledger import Ledger
+from trading_pipeline.adapters.live_store import EventBus, RedisLink
 from trading_pipeline.adapters.model_store import ModelStore
 from trading_pipeline.adapters.sample_data import SampleData
 from trading_pipeline.adapters.simulated_broker import SimulatedBroker
 from trading_pipeline.core.market.calendar import last_closed_session, previous_session
-from trading_pipeline.errors import SettingsError
+from trading_pipeline.core.portfolio.allocation_rules import AllocationRules
+from trading_pipeline.core.strategies import strategies
+from trading_pipeline.errors import SettingsError, TradingPipelineError
+from trading_pipeline.flows.announce import Announcer
 from trading_pipeline.flows.day import Desk, model_version_of
 from trading_pipeline.flows.day_report import Parameters
+from trading_pipeline.flows.know import Cast
 from trading_pipeline.flows.ports import Broker, MarketData
 from trading_pipeline.flows.risk_view import market_facts
 from trading_pipeline.flows.trade import Mandate
 from trading_pipeline.settings import Settings, utc_now
+
+TELL_SECONDS: Final = 0.25
+"""For which a day waits to tell a fact."""
 
 
 def vendor(settings: Settings) -> MarketData:
     """The vendor that `vendor` names."""
     if settings.vendor == "sample":
         return SampleData()
+    if settings.vendor == "alpaca":
+        return AlpacaData(
+            settings.alpaca_data,
+            settings.alpaca.keys(),
+            spool=settings.data_dir / "spool" / "alpaca",
+            clock=utc_now,
+            sleep=sleep,
+        )
     if settings.files.path is None:
         raise SettingsError("The vendor `files` needs TP_FILES__PATH: a folder or a file of bars.")
     return FileData(settings.files.path, settings.files.mapping)
 
 
 def broker(settings: Settings) -> Broker:
-    """The broker that `broker` names."""
+    """The broker that `broker` names; SettingsError for Alpaca's without a key, or without leave.
+
+    Nothing is asked of it yet.
+    """
+    if settings.broker != "simulated":
+        live = settings.broker == "alpaca-live"
+        return AlpacaBroker(settings.alpaca, live=live, clock=utc_now, sleep=sleep)
     return SimulatedBroker(
         settings.data_dir / "simulated_broker.db",
         costs=settings.costs,
@@ -39,8 +66,8 @@ def broker(settings: Settings) -> Broker:
 
 
 def lake(settings: Settings) -> Lake:
-    """The lake in the data folder."""
-    return Lake(settings.data_dir / "lake")
+    """The lake where the settings say."""
+    return Lake(settings.lake_location)
 
 
 def ledger(settings: Settings) -> Ledger:
@@ -55,6 +82,12 @@ def model_store(settings: Settings) -> ModelStore:
     return ModelStore(settings.data_dir / "models", settings.tracking_location)
 
 
+def feature_store(settings: Settings) -> FeatureStore | None:
+    """The copy of recent features in Redis, if there is one."""
+    url = settings.redis_url
+    return FeatureStore(url.get_secret_value()) if url else None
+
+
 def latest_session(settings: Settings) -> date:
     """The newest session a day can be run for.
 
@@ -64,6 +97,14 @@ def latest_session(settings: Settings) -> date:
     closed = last_closed_session(utc_now())
     last = vendor(settings).last_session()
     return closed if last is None else min(closed, previous_session(last))
+
+
+def is_archive(settings: Settings) -> bool:
+    """Whether the vendor's data ends in the past; a vendor that does not answer is live."""
+    try:
+        return vendor(settings).last_session() is not None
+    except TradingPipelineError:
+        return False
 
 
 def desk(settings: Settings) -> Desk:
@@ -76,6 +117,21 @@ def desk(settings: Settings) -> Desk:
     )
 
 
+def cast_of(settings: Settings, name: str | None = None) -> Cast:
+    """Who is asked about the universe: the strategy that trades, or the one of that name."""
+    return Cast(
+        name=name or settings.strategy,
+        symbols=settings.symbols,
+        convention=settings.adjustment,
+        among=strategies(settings.strategies),
+    )
+
+
+def allocation_of(settings: Settings) -> AllocationRules:
+    """How signals become target weights."""
+    return AllocationRules(**settings.allocation.model_dump(), names=settings.portfolio)
+
+
 def mandate_of(
     settings: Settings, lake: Lake, session: date, *, run_id: str, dry_run: bool = False
 ) -> Mandate:
@@ -84,7 +140,7 @@ def mandate_of(
         strategy=settings.strategy,
         session=session,
         run_id=run_id,
-        model_version=model_version_of(lake, settings.strategy, session),
+        model_version=model_version_of(lake, cast_of(settings), session),
         sizing=settings.sizing,
         limits=settings.risk,
         facts=market_facts(
@@ -118,14 +174,30 @@ def report_folder(settings: Settings, session: date) -> Path:
     return settings.data_dir / "reports" / str(session)
 
 
+def announcer(settings: Settings) -> Announcer:
+    """Who tells facts, to nobody without a Redis; a day waits for it a moment at most."""
+    if settings.redis_url is None:
+        return Announcer(None)
+    url = settings.redis_url.get_secret_value()
+    return Announcer(EventBus(RedisLink(url, patience=TELL_SECONDS)))
+
+
 def resources(settings: Settings) -> dict[str, Any]:
     """Resources by name; each is made when a run first needs it."""
     import dagster as dg  # noqa: PLC0415 - heavy: `status` and `doctor` use this module without it
 
     return {
-        "settings": settings,
+        "settings": dg.ResourceDefinition(lambda context: _told(context, settings)),
         "lake": lake(settings),
         "vendor": dg.ResourceDefinition(lambda _: vendor(settings)),
         "desk": dg.ResourceDefinition(lambda _: desk(settings)),
         "model_store": model_store(settings),
+        "announcer": announcer(settings),
     }
+
+
+def _told(context: Any, settings: Settings) -> Settings:
+    """The settings; from here on every line that the run logs bears its id."""
+    if context.run_id:
+        logs.bind_run(context.run_id)
+    return settings

@@ -16,12 +16,15 @@ DATA = dg.AssetSelection.assets(
     "features",
     "model",
     "predictions",
+    "shadow_predictions",
     "signals",
     "target_weights",
 )
 """Everything that can be computed for a range of sessions without touching an account."""
 
-DAY = DATA | dg.AssetSelection.assets("orders", "fills", "positions", "pnl", "report")
+DAY = DATA | dg.AssetSelection.assets(
+    "reconciliation", "orders", "fills", "positions", "exposure", "pnl", "risk", "report"
+)
 
 
 def jobs_and_schedules(settings: Settings) -> dg.Definitions:

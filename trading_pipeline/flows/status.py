@@ -16,8 +16,10 @@ from trading_pipeline.core.market.calendar import (
     sessions_between,
 )
 from trading_pipeline.core.models.release import Release
-from trading_pipeline.core.risk.limits import TradingState
+from trading_pipeline.core.risk.breaker import BREAKER
+from trading_pipeline.core.risk.limits import BreakerRules, TradingState
 from trading_pipeline.errors import MissingDataError
+from trading_pipeline.flows.halt import standing
 from trading_pipeline.flows.ports import MarketData
 from trading_pipeline.flows.probe import Answer, ask
 from trading_pipeline.flows.report import FINISHED, positions
@@ -37,15 +39,16 @@ SECONDS: Final = 1.5
 RUNS: Final = 5
 """How many runs are shown."""
 
-_PHASES = 4
-"""At least as many rows of the ledger as a run has phases."""
+_PHASES = 10
+"""At least as many rows of the ledger as a run has phases, and the breaker tells."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
     """What to ask; each is opened when it is asked, so that one that is broken breaks nothing.
 
-    `others` are further services by name: a sentence when they answer, None when they are not used.
+    `rules` say how long a release is quiet; `others` are further services by name: a sentence when
+    they answer, None when they are not used.
     """
 
     ledger: Callable[[], Ledger]
@@ -53,6 +56,7 @@ class Desk:
     models: Callable[[], ModelStore]
     vendor: Callable[[], MarketData]
     others: Mapping[str, Callable[[], str | None]]
+    rules: BreakerRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,13 +67,24 @@ class _Books:
     runs: Sequence[Run]
 
 
-def status(desk: Desk, *, strategy: str, now: datetime, seconds: float = SECONDS) -> StatusReport:
-    """Ask everything at once and return what was said within `seconds`."""
+def status(
+    desk: Desk,
+    *,
+    strategy: str,
+    now: datetime,
+    models: Sequence[str] | None = None,
+    seconds: float = SECONDS,
+) -> StatusReport:
+    """Ask everything at once and return what was said within `seconds`.
+
+    `models` are the strategies whose models it asks, by default its own; the first is shown.
+    """
+    asked = (strategy,) if models is None else models
     questions: dict[str, Callable[[], object]] = {
-        "ledger": lambda: _read_books(desk.ledger()),
+        "ledger": lambda: _read_books(desk.ledger(), now, desk.rules),
         "lake": lambda: _newest_session(desk.lake(), now),
         "vendor": lambda: _available_session(desk.vendor(), now),
-        "model": lambda: desk.models().release(strategy),
+        "model": lambda: next(iter([desk.models().release(name) for name in asked]), None),
         **desk.others,
     }
     said = ask(questions, seconds=seconds)
@@ -90,14 +105,14 @@ def status(desk: Desk, *, strategy: str, now: datetime, seconds: float = SECONDS
     )
 
 
-def _read_books(ledger: Ledger) -> _Books:
+def _read_books(ledger: Ledger, now: datetime, rules: BreakerRules) -> _Books:
     snapshot = next(iter(ledger.snapshots(1)), None)
-    since = [entry for entry in ledger.entries() if snapshot and entry.session > snapshot.session]
+    since = ledger.entries(after=snapshot.session) if snapshot else []
     return _Books(
-        standing=ledger.trading_state(),
+        standing=standing(ledger, now=now, rules=rules),
         snapshot=snapshot,
         fills_since=sum(isinstance(entry, Fill) for entry in since),
-        runs=ledger.runs(RUNS * _PHASES),
+        runs=[run for run in ledger.runs(RUNS * _PHASES) if run.phase != BREAKER],
     )
 
 

@@ -10,10 +10,30 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from trading_pipeline_tests.benchmarks import day, models, risk, sql
+from trading_pipeline_tests.benchmarks import (
+    backtest,
+    books,
+    data,
+    day,
+    features,
+    models,
+    orders,
+    risk,
+    sql,
+)
 from trading_pipeline_tests.benchmarks.harness import RUNS, Figure
 
-SUITES = {"day": day.figures, "models": models.figures, "risk": risk.figures, "sql": sql.figures}
+SUITES = {
+    "books": books.figures,
+    "backtest": backtest.figures,
+    "data": data.figures,
+    "day": day.figures,
+    "features": features.figures,
+    "models": models.figures,
+    "orders": orders.figures,
+    "risk": risk.figures,
+    "sql": sql.figures,
+}
 OUTPUT = Path("data/benchmarks.json").resolve()
 
 

@@ -75,8 +75,9 @@ def _pieces(home: Path) -> list[Figure]:
 
     def signals() -> None:
         predict(lake, store, strategy=settings.strategy, sessions=session)
-        score(lake, strategy=settings.strategy, symbols=settings.symbols, sessions=session)
-        weigh_targets(lake, strategy=settings.strategy, sessions=session, rules=settings.portfolio)
+        score(lake, resources.cast_of(settings), session)
+        rules = resources.allocation_of(settings)
+        weigh_targets(lake, resources.cast_of(settings), session, rules)
 
     return [
         Figure(name="signals of 5 symbols, warm", seconds=median(signals), limit=0.05),

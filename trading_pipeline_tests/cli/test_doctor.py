@@ -151,6 +151,8 @@ def test_the_ledger_and_the_account_are_described(home: Path) -> None:
     found = diagnosed()
 
     assert (found["ledger"].ok, "halted (ada: a test)" in found["ledger"].detail) == (True, True)
+    ledger.append_halt(TradingState.ACTIVE, who="ada", reason="over", at=NOW)
+    assert "trading is reducing (ada: Released by ada, quiet until" in diagnosed()["ledger"].detail
     assert found["account"].detail == "simulated, 0 positions, $5,000.00 cash"
 
 

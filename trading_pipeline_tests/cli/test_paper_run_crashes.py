@@ -18,6 +18,7 @@ STEPS = (
     "predictions",
     "signals",
     "target_weights",
+    "reconciliation",
     "orders",
     "fills",
     "accounts",

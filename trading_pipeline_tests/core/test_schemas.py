@@ -5,13 +5,21 @@ from datetime import UTC, date, datetime
 import polars as pl
 import pytest
 
-from trading_pipeline.core.schemas import TABLES, validate
+from trading_pipeline.core.market import action_kinds
+from trading_pipeline.core.schemas import KINDS, TABLES, validate
 from trading_pipeline.errors import SchemaError
 
 SESSION = date(2012, 6, 1)
 PRICES = {"open": 10.0, "high": 11.0, "low": 9.0, "close": 10.5, "volume": 100.0, "vwap": None}
 DELIVERED = {"vendor": "sample", "known_at": datetime(2012, 6, 2, tzinfo=UTC)}
-ACTION = {"ex_date": SESSION, "kind": "split", "split_ratio": 2.0, "dividend": 0.0}
+ACTION = {
+    "ex_date": SESSION,
+    "kind": "split",
+    "split_ratio": 2.0,
+    "dividend": 0.0,
+    "new_symbol": None,
+    "new_shares": None,
+}
 VALUES = {
     "raw_bars": {**PRICES, **DELIVERED},
     "corporate_actions": {**ACTION, **DELIVERED},
@@ -41,6 +49,8 @@ VALUES = {
 TYPES = {
     "vwap": pl.Float64,
     "moved": pl.Float64,
+    "new_symbol": pl.String,
+    "new_shares": pl.Float64,
     "KMID": pl.Float32,
     "VSUMD60": pl.Float32,
     "rank": pl.Int32,
@@ -51,6 +61,10 @@ def row(table: str, **changes: object) -> pl.DataFrame:
     values = {"symbol": "IBM", "session": SESSION, **VALUES[table], **changes}
     types = {name: kind for name, kind in TYPES.items() if name in values}
     return pl.DataFrame({name: [value] for name, value in values.items()}).cast(types)
+
+
+def test_the_kinds_of_actions_are_those_that_have_an_effect() -> None:
+    assert KINDS == action_kinds.KINDS
 
 
 def test_there_is_a_row_of_each_table_here() -> None:

@@ -18,7 +18,7 @@ from trading_pipeline.core.models.rules import TrainingRules
 from trading_pipeline.flows.clean import GateRules, clean
 from trading_pipeline.flows.featurize import featurize
 from trading_pipeline.flows.ingest import ingest_actions, ingest_bars
-from trading_pipeline.flows.train import Training
+from trading_pipeline.flows.trained import Training
 
 LAST = date(2013, 2, 28)
 SESSIONS = session_window(LAST, 600)

@@ -16,7 +16,8 @@ from trading_pipeline.adapters.ledger import Ledger, Run
 from trading_pipeline.adapters.model_store import ModelStore
 from trading_pipeline.core.execution.order import Decision
 from trading_pipeline.core.models.release import Manifest, Release, checksum
-from trading_pipeline.core.risk.limits import TradingState
+from trading_pipeline.core.risk.breaker import BREAKER
+from trading_pipeline.core.risk.limits import BreakerRules, TradingState
 from trading_pipeline.errors import MissingDataError, TransientError
 from trading_pipeline.flows import report
 from trading_pipeline.flows.status import Desk, status
@@ -111,6 +112,7 @@ def desk(lake: Lake, ledger: Ledger) -> Desk:
         models=Models,  # pyright: ignore[reportArgumentType]
         vendor=lambda: Vendor(TRADE_SESSION),  # pyright: ignore[reportReturnType]
         others={"redis": lambda: None, "dagster": lambda: "2 runs on record"},
+        rules=BreakerRules(),
     )
 
 
@@ -167,6 +169,8 @@ def test_the_last_runs_come_newest_first_each_as_far_as_it_came(desk: Desk, ledg
     for run_id in ("broken", "new"):
         ledger.append_run(Run(run_id=run_id, phase="started", session=SESSION, at=NOW, detail={}))
     report.record(ledger, report.build(day(run_id="new")))
+    told = {"told": [], "trips": []}
+    ledger.append_run(Run(run_id=BREAKER, phase=BREAKER, session=SESSION, at=NOW, detail=told))
 
     runs = ask(desk).runs
 
@@ -240,6 +244,15 @@ def test_what_is_down_is_shown_as_down_and_breaks_nothing_else(
     assert down == [service]
     parts = ("positions", "pnl", "runs", "data", "model")
     assert {name for name in parts if getattr(found, name) is None} == unknown
+
+
+def test_a_release_is_reducing_while_it_is_quiet(desk: Desk, ledger: Ledger) -> None:
+    for state in (TradingState.HALTED, TradingState.ACTIVE):
+        ledger.append_halt(state, who="ada", reason="over", at=NOW)
+
+    assert ask(desk).trading.state is TradingState.REDUCING
+    at_once = replace(desk, rules=BreakerRules(quiet_minutes=0))
+    assert ask(at_once).trading.state is TradingState.ACTIVE
 
 
 def test_trading_is_halted_when_the_ledger_does_not_answer(desk: Desk) -> None:
