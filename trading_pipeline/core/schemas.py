@@ -127,6 +127,19 @@ class BarVerdicts(Table):
     known_at: UtcTime
 
 
+class Universe(Table):
+    """Which of the asked symbols may trade in a session, as known at its close.
+
+    `reason` is null for what may; `version` names the rules and the membership it was judged by.
+    """
+
+    reason: str = pa.Field(
+        nullable=True,
+        isin=["not_a_member", "blocked", "no_bar", "suspect", "below_price", "below_liquidity"],
+    )
+    version: str = pa.Field(str_length={"min_value": 1})
+
+
 class Features(pa.DataFrameModel):
     """Alpha158 of a session; the feature columns, all Float32, follow the three that stand here."""
 
@@ -171,6 +184,7 @@ TABLES: dict[str, type[pa.DataFrameModel]] = {
     "clean_bars": CleanBars,
     "quarantined_bars": QuarantinedBars,
     "bar_verdicts": BarVerdicts,
+    "universe": Universe,
     "features": Features,
     "predictions": Predictions,
     "signals": Signals,

@@ -1,4 +1,4 @@
-"""Assets of market data: raw bars, corporate actions, and what passed the quality gate."""
+"""Assets of market data: raw bars, corporate actions, what passed the gate, and the universe."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -6,13 +6,16 @@ from datetime import date
 import dagster as dg
 import polars as pl
 
+from trading_pipeline.adapters.file_data.members import read_members
 from trading_pipeline.adapters.lake import Lake
 from trading_pipeline.core.market.watch import BLOCKING, WATCHES
 from trading_pipeline.defs.metadata import check_results, described, numbers_of, table
 from trading_pipeline.defs.partitions import BACKFILL, SESSIONS, sessions_of
+from trading_pipeline.defs.resources import cast_of
 from trading_pipeline.flows.clean import GateRules, clean
 from trading_pipeline.flows.ingest import Ingested, ingest_actions, ingest_bars
 from trading_pipeline.flows.ports import MarketData
+from trading_pipeline.flows.select import select
 from trading_pipeline.flows.window import with_history
 from trading_pipeline.settings import Settings, utc_now
 
@@ -142,6 +145,51 @@ def quality_gate(
     )
     yield dg.MaterializeResult("quarantined_bars", metadata=described(done.quarantined))
     yield from check_results("clean_bars", outcomes)
+
+
+@dg.asset(
+    **_COMMON,
+    deps=["clean_bars", "quarantined_bars"],
+    partitions_def=SESSIONS,
+    backfill_policy=BACKFILL,
+    kinds={"polars", "parquet"},
+    description="Which of the asked symbols may trade in a session, by membership, blocklist, price "
+    "and liquidity, and why the others may not; the version names the rules.",
+)
+def universe(
+    context: dg.AssetExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    lake: dg.ResourceParam[Lake],
+) -> dg.MaterializeResult:
+    """Judge the asked symbols in the run's sessions, and in the history that is not judged yet."""
+    asked, rules, path = sessions_of(context), settings.universe.rules, settings.universe.members
+    found = select(
+        lake,
+        symbols=settings.symbols,
+        sessions=with_history(
+            lake,
+            "universe",
+            asked,
+            history=cast_of(settings).strategy.prediction_look_back,
+            symbols=settings.symbols,
+            again=settings.restatement_sessions,
+        ),
+        rules=rules,
+        members=read_members(path) if path else None,
+    )
+    newest = found.filter(pl.col("session") == asked[-1])
+    out = newest.filter(pl.col("reason").is_not_null()).select("symbol", "reason")
+    named = found["version"][0]
+    return dg.MaterializeResult(
+        metadata=described(
+            found,
+            version=named,
+            members=newest.height - out.height,
+            outsiders=out.height,
+            who_is_out=table(out.head(50)),
+        ),
+        data_version=dg.DataVersion(named),
+    )
 
 
 def _with_history(lake: Lake, table: str, asked: list[date], settings: Settings) -> list[date]:

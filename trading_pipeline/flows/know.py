@@ -101,12 +101,27 @@ def actions(lake: Lake, symbols: Sequence[str], first: date, last: date) -> pl.D
 
 
 def universe_of(lake: Lake, symbols: Sequence[str], sessions: Sequence[date]) -> pl.DataFrame:
-    """Return symbol and session of every clean bar that is not suspect, sorted by session."""
+    """Return symbol and session of what may trade, sorted by session.
+
+    That is every clean bar that is not suspect, of symbols that the universe, where it is held, has
+    no reason against.
+    """
     first, last = sessions[0], sessions[-1]
     held = lake.read("clean_bars", first, last, symbols=symbols, columns=_KEY)
     aside = lake.read("quarantined_bars", first, last, symbols=symbols).filter(is_suspect())
     found = held.filter(pl.col("session").is_in(list(sessions)))
-    return found.join(aside, on=_KEY, how="anti", maintain_order="left").select(_KEY)
+    sound = found.join(aside, on=_KEY, how="anti", maintain_order="left").select(_KEY)
+    return without_outsiders(lake, sound, symbols)
+
+
+def without_outsiders(lake: Lake, rows: pl.DataFrame, symbols: Sequence[str]) -> pl.DataFrame:
+    """Return the rows of symbols and sessions that the held universe has no reason against."""
+    if rows.is_empty():
+        return rows
+    first, last = rows["session"].sort().gather([0, -1])
+    judged = lake.read("universe", first, last, symbols=symbols)
+    out = judged.filter(pl.col("reason").is_not_null())
+    return rows.join(out, on=_KEY, how="anti", maintain_order="left")
 
 
 def known(

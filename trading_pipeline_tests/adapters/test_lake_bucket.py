@@ -23,9 +23,9 @@ DAYS = sessions_from(count=30)
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    pytest.importorskip("obstore", reason="a lake in S3 needs obstore")
-    server = pytest.importorskip("moto.server", reason="the S3 server is moto's")
-    running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    from moto.server import ThreadedMotoServer  # noqa: PLC0415 - heavy: it loads boto3 and Flask
+
+    running = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     running.start()
     host, port = running.get_host_and_port()
     yield f"http://{host}:{port}"

@@ -26,6 +26,7 @@ LAKE_TABLES: Final = (
     "clean_bars",
     "quarantined_bars",
     "bar_verdicts",
+    "universe",
     "features",
     "predictions",
     "signals",

@@ -72,12 +72,9 @@ class Bucket:
     @cached_property
     def store(self) -> Any:
         """The objects, by obstore."""
-        try:
-            # heavy: on first use
-            from obstore.store import S3Store  # noqa: PLC0415
-        except ImportError as error:
-            raise SettingsError("A lake in S3 needs the package obstore: install it.") from error
-        options = self.access.options()
+        from obstore.store import S3Store  # noqa: PLC0415 - heavy: on first use
+
+        options: Any = self.access.options()
         allow_http = options.pop("aws_allow_http", None) is not None
         return S3Store(self.name, config=options, client_options={"allow_http": allow_http})
 
