@@ -21,7 +21,7 @@ from trading_pipeline.core.portfolio.construction import ConstructionRules, rank
 from trading_pipeline.core.portfolio.targets import targets_as_of
 from trading_pipeline.core.strategies.as_of import Known, Prices, scores_as_of
 from trading_pipeline.errors import MissingDataError, SettingsError
-from trading_pipeline.flows.know import Cast, known, own_features
+from trading_pipeline.flows.know import Cast, known, own_features, without_outsiders
 from trading_pipeline.flows.recall import recall
 from trading_pipeline.flows.score import ground_of
 
@@ -116,7 +116,9 @@ def _known(sources: Sources, cast: Cast, session: date, predictions: pl.DataFram
     if strategy.look_back or strategy.needs_features or not cast.models:
         return known(sources.lake, cast, [session], predictions)
     return Known(
-        universe=predictions.select("symbol", "session").unique(),
+        universe=without_outsiders(
+            sources.lake, predictions.select("symbol", "session").unique(), cast.symbols
+        ),
         predictions=predictions,
         features=empty("features"),
         prices=Prices(

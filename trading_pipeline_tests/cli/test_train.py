@@ -7,7 +7,11 @@ import pytest
 
 from trading_pipeline.adapters.model_store import ModelStore
 from trading_pipeline.cli.train import train
-from trading_pipeline.errors import MissingDataError
+from trading_pipeline.core.features.labels import LABEL_HORIZON
+from trading_pipeline.core.market.calendar import session_window
+from trading_pipeline.defs.training import training_of
+from trading_pipeline.errors import MissingDataError, SettingsError
+from trading_pipeline.settings import Settings
 from trading_pipeline_tests.adapters.model_store import models
 from trading_pipeline_tests.flows import sample_lake
 
@@ -60,3 +64,28 @@ def test_without_features_there_is_nothing_to_train_on(
 
     with pytest.raises(MissingDataError, match="No features are held"):
         train()
+
+
+def test_a_study_without_sessions_and_a_search_of_less_than_none_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(SettingsError, match="has no sessions"):
+        train(first=sample_lake.LAST, as_of_date=sample_lake.LAST)
+    with pytest.raises(SettingsError, match="-1 trials"):
+        train(trials=-1, as_of_date=sample_lake.LAST)
+
+
+def test_a_study_judges_every_session_from_its_first_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    settings = Settings.load(home=tmp_path)
+    since = session_window(sample_lake.LAST, 200)[0]
+
+    rules = training_of(settings, sample_lake.LAST, since=since).rules
+
+    assert rules.folds * rules.test_sessions >= 200 - LABEL_HORIZON
+    assert (rules.folds - 1) * rules.test_sessions < 200 - LABEL_HORIZON

@@ -21,6 +21,7 @@ from trading_pipeline.errors import (
 from trading_pipeline.flows.predict import predict
 from trading_pipeline.flows.train import ensure_release, read_dataset, train
 from trading_pipeline.flows.trained import Trained
+from trading_pipeline.flows.training_record import sharpes_on_record
 from trading_pipeline_tests.adapters.model_store import models
 from trading_pipeline_tests.flows import sample_lake
 from trading_pipeline_tests.flows.sample_lake import LAST, SESSIONS, training
@@ -243,3 +244,42 @@ def test_a_training_that_cannot_be_recorded_releases_nothing(filled: Lake, tmp_p
 
     with pytest.raises(ModelNotFoundError):
         broken.release("alpha_baseline")
+
+
+def test_everything_tried_as_of_the_same_session_counts_against_the_figure(
+    filled: Lake, store: ModelStore, trained: Trained
+) -> None:
+    rules = sample_lake.RULES.model_copy(update={"trials": 3})
+
+    searched = train(filled, store, replace(training(), rules=rules))
+    (run,) = [one for one in store.runs("alpha_baseline") if one.run_id == searched.version.run_id]
+    others = sharpes_on_record(store.runs("alpha_baseline"), training())
+    its = searched.judged
+
+    assert len(its.trials) == 3
+    assert its.ranking.trials == 1 + 3 + 1  # itself, its search, and the training without one
+    assert run.metrics["trials"] == 5
+    assert len(run.tags["sharpes_tried"].split(",")) == 4
+    assert len(others) == 4  # the same training made again is no trial of its own
+    assert sharpes_on_record(store.runs("alpha_baseline"), training(EARLIER)) == []
+    assert its.rules.gbm == its.trials[0].params
+    assert "deflated for 5 trials" in run.tags["mlflow.note.content"]
+
+
+def test_the_page_holds_every_figure_and_plot_and_needs_no_other_file(trained: Trained) -> None:
+    page, its = trained.page, trained.judged
+
+    assert page.count("<svg") == 6
+    assert "src=" not in page
+    assert "<script" not in page
+    for said in ("60 sessions", "Deflated Sharpe", "Turnover", "Decay", str(its.walk.test.first)):
+        assert said in page
+    assert f"{its.walk.test.rank_ic.value:+.4f}".replace("-", "−") in page
+
+
+def test_rules_cover_a_study_by_as_many_folds_as_it_takes() -> None:
+    rules = sample_lake.RULES
+
+    assert rules.covering(62).folds == 2
+    assert rules.covering(63).folds == 3
+    assert rules.covering(2).folds == 1

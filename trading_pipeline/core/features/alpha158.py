@@ -9,6 +9,7 @@ symbols, earlier or later sessions are computed with it.
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from functools import cache, partial
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,9 @@ LOOK_BACK = 60
 
 COMPILED_FROM = 1_000_000
 """Rows from which compiled code is used: with fewer, loading it takes longer than it saves."""
+
+PIECE = 200_000
+"""Rows that compiled code computes at once: their features are handed on before the next ones."""
 
 OWN_ROW: dict[str, Callable[[Bars], Values]] = {
     "KMID": lambda b: (b.close - b.open) / b.open,
@@ -83,6 +87,9 @@ NAMES: tuple[str, ...] = (*OWN_ROW, *(f"{name}{w}" for name in OVER_WINDOWS for 
 """All 158, in qlib's order."""
 
 
+_NOTHING = np.empty((len(NAMES), 0), dtype=np.float32)
+
+
 def alpha158(
     bars: pl.DataFrame, *, sessions: Sequence[date] | None = None, newest: int | None = None
 ) -> pl.DataFrame:
@@ -122,7 +129,7 @@ def compute(
     """
     keys = filled.select("symbol", "session", feature_version=pl.lit(VERSION))
     if filled.height >= COMPILED_FROM:
-        whole = _beside(keys, compiled(filled))
+        whole = pl.concat((keys, compiled(filled)), how="horizontal")
         age = pl.int_range(pl.len(), 0, -1).over("symbol")
         return whole if newest is None else whole.filter(age <= newest)
     _keep_freed_memory()
@@ -137,20 +144,39 @@ def compute(
         done += own.size
     placed = keys.with_columns(place=place[:-1]).filter(pl.col("place") >= 0)
     found = np.ascontiguousarray(values[:, placed["place"].to_numpy()])
-    return _beside(placed.drop("place"), found)
+    return pl.concat((placed.drop("place"), _frame(found)), how="horizontal")
 
 
-def compiled(filled: pl.DataFrame) -> npt.NDArray[np.float32]:
-    """The features of every row of a filled frame, (features, rows), by compiled code.
+def compiled(filled: pl.DataFrame) -> pl.DataFrame:
+    """The features of every row of a filled frame, by compiled code.
 
     The first call of a release compiles for up to a minute; numba keeps what it made on disk.
     """
     lengths = filled["symbol"].rle().struct.field("len").to_numpy()
     starts = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
-    fields = np.ascontiguousarray(filled.select(FIELDS).cast(pl.Float64).to_numpy().T)
-    out = np.empty((len(NAMES), filled.height), dtype=np.float32)
-    _engine()(fields, starts, out)
-    return out
+    fields = np.ascontiguousarray(filled.select(pl.col(*FIELDS).cast(pl.Float64)).to_numpy().T)
+    pieces = list(pairwise(_cuts(starts.tolist())))
+    most = max((starts[last] - starts[first] for first, last in pieces), default=0)
+    out, parts = np.empty((len(NAMES), most), dtype=np.float32), [_frame(_NOTHING)]
+    for first, last in pieces:
+        start, end = starts[first], starts[last]
+        _engine()(fields[:, start:end].copy(), starts[first : last + 1] - start, out)
+        parts.append(_frame(out[:, : end - start]))
+    return pl.concat(parts, rechunk=False)
+
+
+def _cuts(starts: Sequence[int]) -> list[int]:
+    """The symbols at which a piece begins, and their number at the end."""
+    found = [0]
+    for symbol, start in enumerate(starts):
+        if start - starts[found[-1]] >= PIECE or symbol == len(starts) - 1 > found[-1]:
+            found.append(symbol)
+    return found
+
+
+def _frame(values: npt.NDArray[np.float32]) -> pl.DataFrame:
+    """A column for each feature, null for NaN."""
+    return pl.DataFrame(dict(zip(NAMES, values, strict=True)), nan_to_null=True)
 
 
 @cache
@@ -158,12 +184,6 @@ def _engine() -> Callable[..., None]:
     from trading_pipeline.core.features import compiled as code  # noqa: PLC0415 - heavy: on first use
 
     return partial(code.compute, code.panel_of(OWN_ROW, OVER_WINDOWS))
-
-
-def _beside(keys: pl.DataFrame, values: npt.NDArray[np.float32]) -> pl.DataFrame:
-    """The keys and a column for each feature, null for NaN."""
-    features = pl.DataFrame(dict(zip(NAMES, values, strict=True)), nan_to_null=True)
-    return pl.concat((keys, features), how="horizontal")
 
 
 def _write(bars: Bars, out: npt.NDArray[np.float32]) -> None:

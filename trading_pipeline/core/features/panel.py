@@ -50,9 +50,15 @@ def fill(
     start = np.cumsum(lengths) - lengths
     row = (start - first)[lane] + place
     _require_one_row_each(bars, row)
-    values = np.full((len(fields), int(lengths.sum())), np.nan)
-    values[:, row] = bars.select(pl.col(*fields).cast(pl.Float64)).to_numpy().T
-    values[~np.isfinite(values)] = np.nan
+    given = bars.select(pl.col(*fields).cast(pl.Float64)).to_numpy().T
+    total = int(lengths.sum())
+    if np.array_equal(row, np.arange(total)):  # as it comes from a table that is sorted so
+        values = given
+    else:
+        values = np.full((len(fields), total), np.nan)
+        values[:, row] = given
+    if np.isinf(values).any():
+        values = np.where(np.isfinite(values), values, np.nan)
     filled = pl.DataFrame(dict(zip(fields, values, strict=True)), nan_to_null=True)
     at = np.arange(values.shape[1]) - np.repeat(start - first, lengths)
     keys = pl.DataFrame({"symbol": names[np.repeat(np.arange(len(names)), lengths)]})

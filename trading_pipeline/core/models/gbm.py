@@ -77,7 +77,6 @@ class GbmParams(BaseModel):
             "num_threads": self.threads or (1 if rows < SEVERAL_THREADS_FROM else 0),
             "deterministic": True,
             "force_row_wise": True,
-            "feature_pre_filter": False,  # bins would else depend on min_data_in_leaf
             "verbosity": -1,
         }
 
@@ -111,7 +110,8 @@ class Predictor:
 class Binned:
     """The rows of a train and a validation window as LightGBM learns from them: values in bins.
 
-    Making it takes longer than many a training; any number of trainings may use one.
+    Making it takes longer than many a training; any number of trainings may use one. It keeps the
+    features that LightGBM would leave out because some `min_data_in_leaf` cannot split them.
     """
 
     train: "lgb.Dataset"
@@ -119,14 +119,9 @@ class Binned:
 
 
 def bin_rows(train: Dataset, valid: Dataset, params: GbmParams) -> Binned:
-    """Return the rows in bins, made from Arrow columns of float32 without a copy in between."""
-    _require_same_features(train, valid)
-    import lightgbm as lgb  # heavy: on first use
-
-    native = params.native(len(train.rows))
-    matrix = lgb.Dataset(to_arrow(train), label=train.target(), params=native)
-    judged = lgb.Dataset(to_arrow(valid), label=valid.target(), params=native, reference=matrix)
-    return Binned(matrix.construct(), judged.construct())
+    """Return the rows in bins that serve trainings with any parameters of the trees."""
+    made = _binned(train, valid, params.native(len(train.rows)) | _ANY_PARAMETERS)
+    return Binned(made.train.construct(), made.valid.construct())
 
 
 def fit(
@@ -142,10 +137,10 @@ def fit(
     Both need rows and the same features (FeatureMismatchError). Equal data, parameters and seed
     give the same text, byte for byte; `binned` are the same rows in bins, if they were made before.
     """
-    made = binned or bin_rows(train, valid, params)
+    native = params.native(len(train.rows)) | (_ANY_PARAMETERS if binned else {})
+    made = binned or _binned(train, valid, native)
     import lightgbm as lgb  # heavy: on first use
 
-    native = params.native(len(train.rows))
     curves: dict[str, dict[str, list[float]]] = {}
     library: Any = lgb  # its own hints are partial
     watch: list[Any] = [
@@ -165,6 +160,19 @@ def fit(
     except lgb.basic.LightGBMError as error:
         raise ModelError(f"LightGBM could not train on {len(train.rows)} rows: {error}.") from error
     return _as_model(booster, train, curves)
+
+
+def _binned(train: Dataset, valid: Dataset, native: dict[str, Any]) -> Binned:
+    """The rows as LightGBM will bin them, from Arrow columns without a copy in between."""
+    _require_same_features(train, valid)
+    import lightgbm as lgb  # heavy: on first use
+
+    matrix = lgb.Dataset(to_arrow(train), label=train.target(), params=native)
+    judged = lgb.Dataset(to_arrow(valid), label=valid.target(), params=native, reference=matrix)
+    return Binned(matrix, judged)
+
+
+_ANY_PARAMETERS = {"feature_pre_filter": False}
 
 
 def load(text: str, *, feature_version: str) -> Predictor:

@@ -43,7 +43,10 @@ def test_rows_that_were_binned_before_give_the_same_model_with_any_parameters() 
     train, valid = whole.within(days[:90]), whole.within(days[92:])
     binned = gbm.bin_rows(train, valid, GbmParams())
     for params in (GbmParams(), GbmParams(min_data_in_leaf=5, num_leaves=7, lambda_l2=3)):
-        assert gbm.fit(train, valid, params, binned=binned) == gbm.fit(train, valid, params)
+        anew = gbm.bin_rows(train, valid, params)
+        found = gbm.fit(train, valid, params, binned=binned)
+        assert found == gbm.fit(train, valid, params, binned=anew)
+        assert found.best_iteration > 1
 
 
 def test_another_seed_gives_another_model(model: Model) -> None:

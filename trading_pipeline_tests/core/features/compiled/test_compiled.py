@@ -5,26 +5,37 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import polars as pl
 import pytest
 
-from trading_pipeline.core.features.alpha158 import NAMES, compiled, compute
+from trading_pipeline.core.features.alpha158 import (
+    NAMES,
+    OVER_WINDOWS,
+    OWN_ROW,
+    compiled,
+    compute,
+)
 from trading_pipeline.core.features.panel import fill
 from trading_pipeline_tests.core.features.test_alpha158 import AXIS, BARS, assert_same_bits
 
 COMPARE = """
 import json, sys
 import polars as pl
-from trading_pipeline.core.features.alpha158 import NAMES, compiled, compute
+from trading_pipeline.core.features.alpha158 import (
+    NAMES,
+    OVER_WINDOWS,
+    OWN_ROW,
+    compiled,
+    compute,
+)
 from trading_pipeline.core.features.panel import fill
 bars = pl.read_parquet(sys.argv[1])
 filled = fill(bars, sessions=bars["session"].unique().sort().to_list())
 plain, other = compute(filled), compiled(filled)
 apart = [
-    name for name, ours in zip(NAMES, other, strict=True)
-    if not plain[name].equals(pl.Series(ours, nan_to_null=True).alias(name), null_equal=True)
+    name for name in NAMES if not plain[name].equals(other[name], null_equal=True)
 ]
 print(json.dumps({"rows": filled.height, "apart": apart}))
 """
@@ -54,9 +65,7 @@ def test_compiled_features_are_to_the_last_bit_those_of_the_readable_code() -> N
     filled = fill(BARS, sessions=AXIS)
     plain = compute(filled)
 
-    found = pl.DataFrame(dict(zip(NAMES, compiled(filled), strict=True)), nan_to_null=True)
-
-    assert_same_bits(found, plain.select(NAMES))
+    assert_same_bits(compiled(filled), plain.select(NAMES))
 
 
 @pytest.mark.soak
@@ -65,6 +74,18 @@ def test_a_symbol_alone_has_its_bits_of_the_whole_panel() -> None:
     whole = compiled(filled)
 
     for symbol in filled["symbol"].unique():
-        rows = (filled["symbol"] == symbol).to_numpy()
-        alone = compiled(filled.filter(rows))
-        assert np.array_equal(alone, whole[:, rows], equal_nan=True)
+        rows = filled["symbol"] == symbol
+        assert_same_bits(compiled(filled.filter(rows)), whole.filter(rows))
+
+
+def test_a_row_of_the_table_becomes_the_text_of_a_loop() -> None:
+    from trading_pipeline.core.features.compiled import Name  # noqa: PLC0415 - heavy: numba
+
+    bars: Any = Name()
+
+    assert OVER_WINDOWS["MA"](bars, 5).text == "(rolled_0_0[row] / own_3[row])"
+    assert OWN_ROW["KSFT"](bars).text == (
+        "((((2.0 * own_3[row]) - own_1[row]) - own_2[row]) / own_0[row])"
+    )
+    with pytest.raises(ValueError, match="not in tuple"):
+        _ = bars.unknown[5].text
