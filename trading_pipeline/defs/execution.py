@@ -12,7 +12,7 @@ from trading_pipeline.core.market.calendar import next_session
 from trading_pipeline.defs.metadata import dollars, table
 from trading_pipeline.defs.partitions import BACKFILL, SESSIONS, is_backfill, session_of
 from trading_pipeline.defs.resources import mandate_of
-from trading_pipeline.flows.announce import Announcer, of_fills, of_orders
+from trading_pipeline.flows.announce import Announcer, FillWatch, of_fills, of_orders
 from trading_pipeline.flows.audit import audit
 from trading_pipeline.flows.day import Desk, place_orders, take_fills
 from trading_pipeline.flows.trade import Traded
@@ -67,7 +67,9 @@ def orders(  # noqa: PLR0917 - Dagster gives them by name
     mandate = mandate_of(
         settings, desk.lake, session_of(context), run_id=context.run_id, dry_run=dry_run
     )
+    watch = FillWatch(announcer, desk.ledger)
     done = place_orders(desk, mandate, now=utc_now())
+    watch.tell(utc_now())
     if dry_run:
         yield dg.AssetObservation(
             "orders", partition=context.partition_key, metadata={**_placed(done), "dry_run": True}

@@ -22,6 +22,7 @@ _ENDED: Final = (OrderState.CANCELED, OrderState.EXPIRED)
 _KINDS: Final = {
     EntryKind.SPLIT: BreakKind.CORPORATE_ACTION,
     EntryKind.DIVIDEND: BreakKind.CORPORATE_ACTION,
+    EntryKind.SUCCESSION: BreakKind.CORPORATE_ACTION,
     EntryKind.FEE: BreakKind.FEE,
     EntryKind.BORROW: BreakKind.FEE,
     EntryKind.INTEREST: BreakKind.FEE,

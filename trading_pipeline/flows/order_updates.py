@@ -9,12 +9,15 @@ from decimal import Decimal
 from functools import partial
 from typing import Final, NamedTuple
 
+import polars as pl
+
 from trading_pipeline.adapters.ledger import Ledger
 from trading_pipeline.core.accounting.entries import CashEntry
 from trading_pipeline.core.execution.account import BrokerOrder, MarketSession
 from trading_pipeline.core.execution.markets import markets, prices
 from trading_pipeline.core.execution.order import OPEN, Fill, Order, OrderState, move, record
 from trading_pipeline.core.execution.reports import unbooked
+from trading_pipeline.core.market.action_kinds import ACTIONS, NOTHING
 from trading_pipeline.core.market.calendar import (
     last_closed_session,
     next_session,
@@ -65,11 +68,11 @@ def settle(
     """Settle every session after the last settled one up to `through`, and return what is new.
 
     Only sessions that have closed at `now` and that the vendor holds. In each, the broker sees the
-    raw opens and closes, splits and dividends of what is held or ordered. Then its fills, entries
-    and order states go into the ledger in one transaction, and orders that never reached it before
-    their session was over expire. Doing it again changes nothing; a process killed anywhere in it
-    is made good by the next one. New books are opened on what the account holds. Whether they tie
-    out afterwards, `flows.reconcile` says.
+    raw opens and closes and the corporate actions of what is held or ordered. Then its fills,
+    entries and order states go into the ledger in one transaction, and orders that never reached it
+    before their session was over expire. Doing it again changes nothing; a process killed anywhere
+    in it is made good by the next one. New books are opened on what the account holds. Whether they
+    tie out afterwards, `flows.reconcile` says.
     """
     if ledger.is_new():
         closes = partial(newest_closes, vendor, through)
@@ -179,20 +182,25 @@ def _due(ledger: Ledger, vendor: MarketData, *, through: date, now: datetime) ->
 def _markets(
     vendor: MarketData, symbols: Sequence[str], sessions: Sequence[date]
 ) -> list[MarketSession]:
-    """Return what the sessions brought to `symbols`.
+    """Return what the sessions brought to `symbols`, and to what they became in them.
 
     A vendor that cannot say how far it goes holds the sessions up to the last one with a bar.
     """
     if not sessions:
         return []
-    bars = vendor.bars(symbols, sessions[0], sessions[-1])
+    first = previous_session(sessions[0]) + timedelta(days=1)
+    asked, told = set[str](), set(symbols)
+    actions = pl.DataFrame(schema=ACTIONS)
+    while told - asked:
+        asked |= told
+        actions = vendor.corporate_actions(sorted(asked), first, sessions[-1])
+        told = set(actions["new_symbol"].drop_nulls()) - {NOTHING}
+    bars = vendor.bars(sorted(asked), sessions[0], sessions[-1])
     if vendor.last_session() is None:
         newest = {session for session in bars["session"].to_list() if session}
         sessions = [session for session in sessions if newest and session <= max(newest)]
     if not sessions:
         return []
-    first = previous_session(sessions[0]) + timedelta(days=1)
-    actions = vendor.corporate_actions(symbols, first, sessions[-1])
     return markets(bars, actions, sessions)
 
 

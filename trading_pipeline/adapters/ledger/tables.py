@@ -105,8 +105,11 @@ cash_entries = sa.Table(
     sa.Column("at", Moment, nullable=False),
     sa.Column("price", Money),
     sa.Column("strategy", sa.Text),
+    sa.Column("new_symbol", sa.Text),
+    sa.Column("new_quantity", Money),
+    sa.Column("cost_share", Money),
 )
-"""Deposits, dividends, splits, fees, borrow, interest, trades past us and transfers of shares."""
+"""Deposits, dividends, splits, fees, borrow, interest, trades past us, transfers, successions."""
 
 settlements = sa.Table(
     "settlements",

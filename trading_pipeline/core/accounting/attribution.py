@@ -1,8 +1,8 @@
 """Several strategies in one account: the account's book, and the part of it that is each one's.
 
 A fill belongs to the strategy whose order it filled. What the account gets on a symbol that several
-hold (dividends, splits, borrow, fees) is divided by the shares they hold, signed. All else, such as
-deposits and trades made past this system, is nobody's and goes to UNATTRIBUTED.
+hold (dividends, splits, successions, borrow, fees) is divided by the shares they hold, signed. All
+else, such as deposits and trades made past this system, is nobody's and goes to UNATTRIBUTED.
 
 The parts add up to the account exactly in cash, shares and total P&L at the same marks. What is
 realized and what is not may differ: where one strategy sells what another buys, the account nets.
@@ -63,14 +63,12 @@ def replay_parts(opening: Books, entries: Iterable[Entry]) -> Books:
     return running.books()
 
 
-def own_book(books: Books, strategy: str) -> Book:
-    """Return what a strategy may call its own: its part, or the whole account of the only one.
+def own_book(books: Books, strategy: str, *, shared: bool) -> Book:
+    """Return what a strategy may call its own: the whole account, or in a `shared` one its part.
 
-    The only strategy answers for shares that nobody ordered, too, such as those of a trade by hand.
-    Among several, each keeps to its part.
+    Alone it answers for shares of an earlier strategy and of trades by hand, too.
     """
-    others = books.parts.keys() - {strategy, UNATTRIBUTED}
-    return books.parts.get(strategy, Book()) if others else books.total
+    return books.parts.get(strategy, Book()) if shared else books.total
 
 
 def netting(books: Books) -> list[Netting]:
@@ -122,12 +120,16 @@ def _pieces(
     entry: CashEntry, held: Mapping[str, Decimal], whole: Decimal
 ) -> Iterator[tuple[str, CashEntry]]:
     """Yield each holder's piece, the largest holder's last, which takes what rounding leaves."""
-    amount, quantity = entry.amount, entry.quantity
+    amount, quantity, new = entry.amount, entry.quantity, entry.new_quantity
     *others, last = sorted(held, key=lambda name: (abs(held[name]), name))
     for name in others:
         share = held[name]
         cash = (entry.amount * share / whole).quantize(COST_QUANTUM, ROUND_DOWN)
         shares = (entry.quantity * share / whole).quantize(SHARE_QUANTUM, ROUND_DOWN)
         amount, quantity = amount - cash, quantity - shares
-        yield name, replace(entry, amount=cash, quantity=shares)
-    yield last, replace(entry, amount=amount, quantity=quantity)
+        its: Decimal | None = None
+        if new is not None and entry.new_quantity is not None:
+            its = (entry.new_quantity * share / whole).quantize(SHARE_QUANTUM, ROUND_DOWN)
+            new -= its
+        yield name, replace(entry, amount=cash, quantity=shares, new_quantity=its)
+    yield last, replace(entry, amount=amount, quantity=quantity, new_quantity=new)

@@ -190,12 +190,8 @@ def _post_fee(book: Running, entry: CashEntry) -> None:
 
 def _post_dividend(book: Running, entry: CashEntry) -> None:
     position = book.position(_symbol(entry))
-    after = replace(
-        position,
-        realized=position.realized + entry.amount,
-        dividends=position.dividends + entry.amount,
-    )
-    book.put(after, cash=entry.amount)
+    realized, dividends = position.realized + entry.amount, position.dividends + entry.amount
+    book.put(replace(position, realized=realized, dividends=dividends), cash=entry.amount)
 
 
 def _post_split(book: Running, entry: CashEntry) -> None:
@@ -226,11 +222,45 @@ def _post_shares(book: Running, entry: CashEntry) -> None:
     symbol, price = _symbol(entry), _price(entry)
     if entry.amount:
         raise TradingError(
-            f"Transfer {entry.entry_id} of shares changes cash by {entry.amount} dollars: expected "
-            "none."
+            f"Transfer {entry.entry_id} of shares changes cash by {entry.amount}: expected 0."
         )
     book.put(_trade(book.position(symbol), entry.quantity, price), cash=Decimal(0))
     book.cash_in += entry.quantity * price
+
+
+def _post_succession(book: Running, entry: CashEntry) -> None:
+    """Move shares on at their cost; cash gives back cost, and what exceeds the cost is a gain."""
+    before, share = book.position(_symbol(entry)), entry.cost_share or Decimal(0)
+    quantity = before.quantity + entry.quantity
+    is_part = bool(entry.quantity and quantity)
+    if not before.quantity or is_part or not 0 <= share <= 1 or entry.new_symbol == before.symbol:
+        raise TradingError(
+            f"Succession {entry.entry_id} changes {before.quantity} {before.symbol} by "
+            f"{entry.quantity}: expected all or none, and a part of the cost for another symbol."
+        )
+    new = entry.new_quantity or Decimal(0)
+    left = cost_after_lieu(before.cost, entry.amount) if quantity or new else Decimal(0)
+    moved = left if new else Decimal(0)
+    if quantity:
+        moved = _share(moved, share, Decimal(1))
+    gain = entry.amount - (before.cost - left)
+    after = replace(before, quantity=quantity, cost=left - moved, realized=before.realized + gain)
+    book.put(after, cash=entry.amount)
+    if new and entry.new_symbol:
+        book.put(_join(book.position(entry.new_symbol), new, moved), cash=Decimal(0))
+
+
+def _join(position: Position, quantity: Decimal, cost: Decimal) -> Position:
+    """Add shares that bear their own cost; where one side owes what the other holds, both close."""
+    held, had, gain = position.quantity, position.cost, Decimal(0)
+    if held * quantity < 0:
+        if abs(quantity) > abs(held):
+            held, had, quantity, cost = quantity, cost, held, had
+        left = had - _share(had, -quantity, held) if held + quantity else Decimal(0)
+        gain, cost, had = left - had - cost, Decimal(0), left
+    return replace(
+        position, quantity=held + quantity, cost=had + cost, realized=position.realized + gain
+    )
 
 
 def cost_after_lieu(cost: Decimal, amount: Decimal) -> Decimal:
@@ -249,6 +279,7 @@ _POST_CASH: Final[Mapping[EntryKind, Callable[[Running, CashEntry], None]]] = {
     EntryKind.INTEREST: _post_fee,
     EntryKind.TRADE: _post_trade,
     EntryKind.TRANSFER: _post_shares,
+    EntryKind.SUCCESSION: _post_succession,
 }
 
 

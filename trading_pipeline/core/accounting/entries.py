@@ -23,6 +23,7 @@ class EntryKind(StrEnum):
     INTEREST = "interest"
     TRADE = "trade"
     TRANSFER = "transfer"
+    SUCCESSION = "succession"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,10 @@ class CashEntry:
     `amount` pays for the shares at `price` and for its fees; of a transfer, shares that come or go
     in kind and count as put in or taken out at `price`. `strategy` says whose it is, where it is
     one strategy's alone.
+
+    Of a succession `quantity` takes the whole position away, or is 0 where the shares stay; with it
+    come `new_quantity` shares of `new_symbol`, bearing `cost_share` (0 to 1) of what the position
+    cost, and `amount` in cash.
     """
 
     entry_id: str
@@ -45,6 +50,9 @@ class CashEntry:
     quantity: Decimal = Decimal(0)
     price: Decimal | None = None
     strategy: str | None = None
+    new_symbol: str | None = None
+    new_quantity: Decimal | None = None
+    cost_share: Decimal | None = None
     at: datetime
 
 
@@ -54,7 +62,7 @@ Entry = Fill | CashEntry
 def in_order(entries: Iterable[Entry]) -> list[Entry]:
     """Return the entries, each id once, in the order in which they are posted.
 
-    The order is: session; splits, dividends, cash, fills; time of the fill; id. Two different
+    The order is: session; splits, dividends, all else, fills; time of the fill; id. Two different
     entries with one id raise TradingError.
     """
     return sorted(_unique(entries), key=_day_order)

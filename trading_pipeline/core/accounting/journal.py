@@ -86,9 +86,9 @@ def _opening(book: Book) -> dict[str, Decimal]:
 def _postings(running: Running, entry: Entry) -> dict[str, Decimal]:
     """Post the entry, and return what changed."""
     cash, put_in, fees = running.cash, running.cash_in, running.fees
-    before = running.position(entry.symbol) if entry.symbol else Position(symbol="")
+    before = _sums(running, entry)
     running.post(entry)
-    after = running.position(entry.symbol) if entry.symbol else before
+    after = _sums(running, entry)
     paid = after.dividends - before.dividends
     moved = {
         CASH: running.cash - cash,
@@ -101,6 +101,18 @@ def _postings(running: Running, entry: Entry) -> dict[str, Decimal]:
     if imbalance := sum(moved.values(), Decimal(0)):
         raise TradingError(f"The postings of {entry} add up to {imbalance} dollars: expected 0.")
     return {account: amount for account, amount in moved.items() if amount}
+
+
+def _sums(running: Running, entry: Entry) -> Position:
+    """The sums over the one position an entry is about, or the two that a succession is about."""
+    named = (entry.symbol, None if isinstance(entry, Fill) else entry.new_symbol)
+    held = [running.position(symbol) for symbol in named if symbol]
+    return Position(
+        symbol="",
+        cost=sum((p.cost for p in held), Decimal(0)),
+        realized=sum((p.realized for p in held), Decimal(0)),
+        dividends=sum((p.dividends for p in held), Decimal(0)),
+    )
 
 
 def _expense(entry: Entry) -> str:

@@ -1,7 +1,8 @@
 """Tax lots: a second fold over the same entries, first in, first out.
 
 The book's gains are by average cost; these are by lot, for the report of realized gains. Both count
-the same dollars: for each symbol, gains less the cost of what is open are equal to the last digit.
+the same dollars: for each symbol, gains less the cost of what is open are equal to the last digit,
+save between symbols that became one another, where they are in sum.
 """
 
 from collections import deque
@@ -89,6 +90,8 @@ class _Running:
             self._trade(entry.symbol, entry.quantity, entry.price, entry.session)
         elif entry.kind is EntryKind.SPLIT and entry.symbol:
             self._split(entry, self.lots.get(entry.symbol, deque()))
+        elif entry.kind is EntryKind.SUCCESSION and entry.symbol:
+            self._succeed(entry, self.lots.get(entry.symbol, deque()))
 
     def _trade(self, symbol: str, quantity: Decimal, price: Decimal, session: date) -> None:
         lots = self.lots.setdefault(symbol, deque())
@@ -108,9 +111,7 @@ class _Running:
 
     def _split(self, entry: CashEntry, lots: deque[Lot]) -> None:
         """Give each lot its share of the new quantity and of the cash in lieu."""
-        before = sum((lot.quantity for lot in lots), Decimal(0))
-        if not before:
-            raise TradingError(f"Split {entry.entry_id} is of {entry.symbol}, which has no lots.")
+        before = _sum(entry, lots)
         shares, amount = before + entry.quantity, entry.amount
         closes, held = not shares, list(lots)
         lots.clear()
@@ -129,6 +130,47 @@ class _Running:
             if not closes:
                 lots.append(replace(lot, quantity=after, cost=cost))
 
+    def _succeed(self, entry: CashEntry, lots: deque[Lot]) -> None:
+        """Move each lot on as old as it is, with its share of the new shares and of the cash."""
+        before, held = _sum(entry, lots), list(lots)
+        shares, amount, new = entry.new_quantity or Decimal(0), entry.amount, list[Lot]()
+        lots.clear()
+        for number, lot in enumerate(held, start=1):
+            is_last, portion = number == len(held), lot.quantity / before
+            wanted = (entry.new_quantity or Decimal(0)) * portion
+            its = shares if is_last else wanted.quantize(SHARE_QUANTUM, ROUND_DOWN)
+            paid = entry.amount * portion
+            lieu = amount if is_last else paid.quantize(COST_QUANTUM, ROUND_DOWN)
+            shares, amount = shares - its, amount - lieu
+            left = cost_after_lieu(lot.cost, lieu) if its or not entry.quantity else Decimal(0)
+            if lieu or (entry.quantity and not its):
+                gone, out = (lot.quantity if not left else Decimal(0)), lot.cost - left
+                self._gain(lot, entry.session, quantity=gone, cost=out, proceeds=lieu)
+            moved = _part(left, entry) if its else Decimal(0)
+            if its and entry.new_symbol:
+                new.append(replace(lot, symbol=entry.new_symbol, quantity=its, cost=moved))
+            if not entry.quantity:
+                lots.append(replace(lot, cost=left - moved))
+        for lot in new:
+            self._join(lot, entry.session)
+
+    def _join(self, lot: Lot, session: date) -> None:
+        """Add a lot by its age; where it meets shares of the other side, both close."""
+        lots = self.lots.setdefault(lot.symbol, deque())
+        while lots and lots[0].quantity * lot.quantity < 0:
+            other = lots.popleft()
+            smaller = min(abs(other.quantity), abs(lot.quantity))
+            (out, other), (paid, rest) = _taken(other, smaller), _taken(lot, smaller)
+            sign = 1 if out.quantity > 0 else -1
+            self._gain(out, session, quantity=sign * smaller, cost=out.cost, proceeds=-paid.cost)
+            if other.quantity:
+                lots.appendleft(other)
+            lot = rest
+        if lot.quantity:
+            kept = sorted([*lots, lot], key=lambda each: each.opened)
+            lots.clear()
+            lots.extend(kept)
+
     def _gain(
         self, lot: Lot, session: date, *, quantity: Decimal, cost: Decimal, proceeds: Decimal
     ) -> None:
@@ -141,3 +183,28 @@ class _Running:
             proceeds=proceeds,
         )
         self.gains.append(gain)
+
+
+def _sum(entry: CashEntry, lots: Iterable[Lot]) -> Decimal:
+    held = sum((lot.quantity for lot in lots), Decimal(0))
+    if not held:
+        what = entry.kind.capitalize()
+        raise TradingError(f"{what} {entry.entry_id} is of {entry.symbol}, which has no lots.")
+    return held
+
+
+def _part(cost: Decimal, entry: CashEntry) -> Decimal:
+    """The part of a lot's cost that goes with the new shares: all of it where none stay."""
+    share = entry.cost_share or Decimal(0)
+    return cost if entry.quantity else (cost * share).quantize(COST_QUANTUM, ROUND_DOWN)
+
+
+def _taken(lot: Lot, shares: Decimal) -> tuple[Lot, Lot]:
+    """A lot parted into so many shares, unsigned, and the rest."""
+    part = shares if lot.quantity > 0 else -shares
+    rest = lot.quantity - part
+    cost = (lot.cost * part / lot.quantity).quantize(COST_QUANTUM, ROUND_DOWN) if rest else lot.cost
+    return (
+        replace(lot, quantity=part, cost=cost),
+        replace(lot, quantity=rest, cost=lot.cost - cost),
+    )
