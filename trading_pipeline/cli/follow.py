@@ -9,9 +9,11 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from trading_pipeline import logs
+from trading_pipeline.cli import services
 from trading_pipeline.cli.page import Page
 from trading_pipeline.core.execution.order import OrderState
 from trading_pipeline.errors import AdapterError, DataError, SettingsError, TradingError
+from trading_pipeline.flows.announce import FillWatch
 from trading_pipeline.flows.day import Desk, place_orders
 from trading_pipeline.flows.reconcile import RECONNECTED, reconcile
 from trading_pipeline.flows.trade_updates import Following, follow
@@ -75,6 +77,9 @@ class _Watch:
     connections: int = 0
     moves: int = 0
 
+    def __post_init__(self) -> None:
+        self._fills = FillWatch(services.announcer(self.settings), self.desk.ledger)
+
     def is_over(self) -> bool:
         return self.ends is not None and utc_now() >= self.ends
 
@@ -85,6 +90,7 @@ class _Watch:
     def moved(self) -> None:
         """Send what waited for another order; what stands against it now is on record and told."""
         self.moves += 1
+        self._fills.tell(utc_now())
         try:
             self._carry_on()
         except (AdapterError, DataError, TradingError) as error:

@@ -41,8 +41,9 @@ CLOSE: Final = "close"
 class Mandate:
     """Whose orders for which session, by which run and model, within which rules.
 
-    Symbols of `suspended` are neither bought nor sold. With `dry_run` the orders are planned and
-    judged, and nothing is written or sent.
+    Symbols of `suspended` are neither bought nor sold. Where other strategies share the account,
+    orders are the difference to what the strategy's own orders brought, else to all of it. With
+    `dry_run` the orders are planned and judged, and nothing is written or sent.
     """
 
     strategy: str
@@ -53,6 +54,7 @@ class Mandate:
     limits: RiskLimits
     facts: MarketFacts | None = None
     suspended: frozenset[str] = frozenset()
+    shares_account: bool = False
     dry_run: bool = False
 
 
@@ -171,8 +173,9 @@ def _outlook(
     settled = books.total
     closes = {symbol: Mark(price=price, source=CLOSE) for symbol, price in marks.items()}
     others = [order for order in orders if not _is_own_plan(order, mandate)]
-    expected = [order for order in others if order.strategy == mandate.strategy]
-    own = own_book(books, mandate.strategy)
+    alone = not mandate.shares_account
+    expected = [order for order in others if alone or order.strategy == mandate.strategy]
+    own = own_book(books, mandate.strategy, shared=mandate.shares_account)
     book = reduce(lambda held, one: expect(held, one, one.reference_price), expected, own)
     whose = (mandate.strategy, mandate.session)
     known = view_of(

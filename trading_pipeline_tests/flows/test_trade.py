@@ -140,19 +140,20 @@ def test_orders_still_open_count_as_held(opened: Ledger, broker: SimulatedBroker
     assert set(again.skips.values()) == {"on_target"}
 
 
-def test_two_strategies_in_one_account_leave_each_other_s_positions_alone(
+def test_strategies_that_share_an_account_leave_each_other_s_positions_alone(
     opened: Ledger, broker: SimulatedBroker
 ) -> None:
-    run(opened, broker)
+    run(opened, broker, shares_account=True)
     settle(opened, broker, VENDOR, through=NEXT, now=LATER)
+    beside = {"session": NEXT, "shares_account": True}
     theirs = targets_of(NEXT, AAPL=0.5, MSFT=0.0).with_columns(strategy=pl.lit("other"))
-    other = run(opened, broker, theirs, session=NEXT, strategy="other")
+    other = run(opened, broker, theirs, strategy="other", **beside)
     assert [(o.symbol, o.side, o.quantity) for o in other.orders] == [("AAPL", Side.BUY, 200)]
-    own = run(opened, broker, targets_of(NEXT, AAPL=0.5, IBM=-0.5), session=NEXT)
+    own = run(opened, broker, targets_of(NEXT, AAPL=0.5, IBM=-0.5), **beside)
     assert [(o.symbol, o.side, o.quantity) for o in own.orders] == [("MSFT", Side.SELL, 655)]
 
 
-def test_the_only_strategy_answers_for_a_trade_by_hand(
+def test_a_strategy_that_is_alone_takes_over_the_account_and_trades_by_hand(
     opened: Ledger, broker: SimulatedBroker
 ) -> None:
     run(opened, broker)
@@ -160,8 +161,9 @@ def test_the_only_strategy_answers_for_a_trade_by_hand(
     sold = {"symbol": "MSFT", "quantity": Decimal(-655), "price": Decimal("30.5")}
     by_hand = make_entry("by-hand", "19977", kind=EntryKind.TRADE, session=NEXT, **sold)
     opened.append(at=LATER, entries=[by_hand])
-    traded = run(opened, broker, targets_of(NEXT, AAPL=0.5, IBM=-0.5), session=NEXT)
-    assert traded.orders == ()
+    targets = targets_of(NEXT, AAPL=0.5).with_columns(strategy=pl.lit("new"))
+    traded = run(opened, broker, targets, session=NEXT, strategy="new")
+    assert [(o.symbol, o.side, o.quantity) for o in traded.orders] == [("IBM", Side.BUY, 100)]
 
 
 def test_a_session_before_the_last_decision_is_refused(

@@ -56,7 +56,10 @@ _TERMS: Final = (
 )
 """Columns of orders that accounts of version 1 do not have."""
 
-_VERSION: Final = 2
+_NEW: Final = ("new_symbol", "new_quantity", "cost_share")
+"""Columns of activities that accounts of versions 1 and 2 do not have."""
+
+_VERSION: Final = 3
 
 
 def open_account(path: str, opening_cash: Decimal) -> sqlite3.Connection:
@@ -75,17 +78,24 @@ def open_account(path: str, opening_cash: Decimal) -> sqlite3.Connection:
         return account
     account.execute("BEGIN IMMEDIATE")
     if version == 0:
-        _make(account, opening_cash)
-    for column in _TERMS:
+        _make(account)
+    for column in _TERMS if version < 2 else ():
         account.execute(f"ALTER TABLE orders ADD COLUMN {column}")
+    for column in _NEW:
+        account.execute(f"ALTER TABLE activities ADD COLUMN {column} TEXT")
     account.execute(f"PRAGMA user_version = {_VERSION}")
+    if version == 0:
+        _open(account, opening_cash)
     account.execute("COMMIT")
     return account
 
 
-def _make(account: sqlite3.Connection, opening_cash: Decimal) -> None:
+def _make(account: sqlite3.Connection) -> None:
     for statement in _SCHEMA.split(";"):
         account.execute(statement)
+
+
+def _open(account: sqlite3.Connection, opening_cash: Decimal) -> None:
     account.execute("INSERT INTO account (cash) VALUES (?)", (f"{opening_cash:f}",))
     deposit = CashEntry(
         entry_id="sim-deposit",
@@ -133,8 +143,8 @@ def insert_order(
 def insert_entry(account: sqlite3.Connection, entry: CashEntry) -> None:
     """Insert what moved cash or shares without an order."""
     account.execute(
-        "INSERT INTO activities (entry_id, kind, session, amount, symbol, quantity, at) "
-        "VALUES (?,?,?,?,?,?,?)",
+        "INSERT INTO activities (entry_id, kind, session, amount, symbol, quantity, at, "
+        "new_symbol, new_quantity, cost_share) VALUES (?,?,?,?,?,?,?,?,?,?)",
         (
             entry.entry_id,
             entry.kind.value,
@@ -143,6 +153,8 @@ def insert_entry(account: sqlite3.Connection, entry: CashEntry) -> None:
             entry.symbol,
             f"{entry.quantity:f}",
             entry.at.isoformat(),
+            entry.new_symbol,
+            *(None if x is None else f"{x:f}" for x in (entry.new_quantity, entry.cost_share)),
         ),
     )
 
@@ -155,13 +167,12 @@ def find_order(account: sqlite3.Connection, client_order_id: str) -> BrokerOrder
 
 
 def _order(row: sqlite3.Row) -> BrokerOrder:
-    average = row["average_fill_price"]
     return BrokerOrder(
         client_order_id=row["client_order_id"],
         broker_order_id=row["broker_order_id"],
         state=OrderState(row["state"]),
         filled_quantity=Decimal(row["filled_quantity"]),
-        average_fill_price=None if average is None else Decimal(average),
+        average_fill_price=_decimal(row["average_fill_price"]),
         reason=row["reason"],
         body=(row["symbol"], Side(row["side"]), Decimal(row["quantity"])),
     )
@@ -169,14 +180,17 @@ def _order(row: sqlite3.Row) -> BrokerOrder:
 
 def terms_of(row: sqlite3.Row) -> Terms:
     """Return the terms on which an order trades."""
-    limit, stop = row["limit_price"], row["stop_price"]
     return Terms(
         side=Side(row["side"]),
         order_type=OrderType(row["order_type"]),
         time_in_force=TimeInForce(row["time_in_force"]),
-        limit_price=None if limit is None else Decimal(limit),
-        stop_price=None if stop is None else Decimal(stop),
+        limit_price=_decimal(row["limit_price"]),
+        stop_price=_decimal(row["stop_price"]),
     )
+
+
+def _decimal(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
 
 
 def find_fills(account: sqlite3.Connection, client_order_id: str) -> list[tuple[int, Fill]]:
@@ -251,5 +265,8 @@ def _entry(row: sqlite3.Row) -> CashEntry:
         amount=Decimal(row["amount"]),
         symbol=row["symbol"],
         quantity=Decimal(row["quantity"]),
+        new_symbol=row["new_symbol"],
+        new_quantity=_decimal(row["new_quantity"]),
+        cost_share=_decimal(row["cost_share"]),
         at=datetime.fromisoformat(row["at"]),
     )

@@ -115,7 +115,7 @@ class SimulatedBroker:
             return all_trades(account, since)
 
     def activities(self, since: date | None = None) -> list[CashEntry]:
-        """Return the opening deposit and every dividend and split from `since` on, oldest first."""
+        """Return the deposit, dividends, splits and successions from `since` on, oldest first."""
         with self._reading() as account:
             return all_entries(account, since)
 
@@ -130,10 +130,11 @@ class SimulatedBroker:
     def advance(self, market: MarketSession) -> None:
         """Let a session happen, once: an earlier session than the last one changes nothing.
 
-        First dividends and splits, on what was held at the close before; then the orders for this
-        open fill at open·(1 ± slippage), with commission, those for the closing auction likewise at
-        the close. Limits and stops are weighed at that one price. Orders that find no price, or
-        none that their terms allow, expire; good-till-canceled ones wait for the next session.
+        First dividends and splits, on what was held at the close before, then spin-offs, symbol
+        changes and delistings; then the orders for this open fill at open·(1 ± slippage), with
+        commission, those for the closing auction likewise at the close. Limits and stops are
+        weighed at that one price. Orders that find no price, or none that their terms allow,
+        expire; good-till-canceled ones wait for the next session.
         """
         with self._writing() as account:
             last = account.execute("SELECT last_session FROM account").fetchone()["last_session"]

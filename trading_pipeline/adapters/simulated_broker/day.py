@@ -1,4 +1,4 @@
-"""A session happening to an account: dividends, splits, fills at the open, values at the close."""
+"""A session happening to an account: what goes ex, fills at the open, values at the close."""
 
 import sqlite3
 from datetime import date
@@ -7,6 +7,7 @@ from typing import Final
 
 from trading_pipeline.adapters.simulated_broker.account_file import insert_entry, terms_of
 from trading_pipeline.core.accounting.book import CashEntry, EntryKind
+from trading_pipeline.core.accounting.successions import successions
 from trading_pipeline.core.execution.account import MarketSession
 from trading_pipeline.core.execution.costs import CENT, CostModel
 from trading_pipeline.core.execution.order import OrderState
@@ -39,6 +40,7 @@ class Day:
         for symbol in list(self._shares):
             self._pay_dividend(symbol)
             self._split(symbol)
+        self._succeed()
         waiting = "SELECT * FROM orders WHERE state = 'accepted' AND session < ? ORDER BY number"
         for row in self._account.execute(waiting, (self._market.session.isoformat(),)).fetchall():
             self._execute(row)
@@ -65,6 +67,17 @@ class Day:
         self._shares[symbol] = after
         if after != before or lieu:
             self._record(EntryKind.SPLIT, symbol, amount=lieu, quantity=after - before)
+
+    def _succeed(self) -> None:
+        """Move shares on to what they became, and pay what they brought."""
+        for entry in successions(self._market, self._shares, self._prices):
+            symbol, new = entry.symbol or "", entry.new_symbol
+            self._cash += entry.amount
+            self._shares[symbol] += entry.quantity
+            if new and entry.new_quantity:
+                self._shares[new] = self._shares.get(new, _NONE) + entry.new_quantity
+                self._prices.setdefault(new, self._prices[symbol])
+            insert_entry(self._account, entry)
 
     def _record(
         self, kind: EntryKind, symbol: str, *, amount: Decimal, quantity: Decimal = _NONE

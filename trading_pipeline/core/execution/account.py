@@ -71,11 +71,27 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Succession:
+    """What a share of `symbol` became or brought: `new_shares` of `new_symbol`, and dollars.
+
+    `keeps` says whether the share itself stays, as in a spin-off, whose `dollars` are the worth of
+    the new shares (0 where not known) and not paid beside them; else they are paid a share.
+    """
+
+    symbol: str
+    keeps: bool
+    new_symbol: str | None
+    new_shares: Decimal
+    dollars: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MarketSession:
     """What a session brought: raw opening and closing prices and the corporate actions going ex.
 
     Prices are dollars a share by symbol, without symbols that have none; a split is new shares for
     an old one, a dividend dollars for a share held at the close before, ahead of any split.
+    Spin-offs, symbol changes and delistings come after both, in the order given.
     """
 
     session: date
@@ -83,3 +99,4 @@ class MarketSession:
     closes: Mapping[str, Decimal]
     splits: Mapping[str, Decimal]
     dividends: Mapping[str, Decimal]
+    successions: tuple[Succession, ...] = ()

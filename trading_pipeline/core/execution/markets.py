@@ -1,22 +1,32 @@
-"""What sessions brought, from raw bars and corporate actions: prices, splits and dividends."""
+"""What sessions brought, from raw bars and corporate actions: prices, and what went ex."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from math import isfinite
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
-from trading_pipeline.core.execution.account import MarketSession
+from trading_pipeline.core.execution.account import MarketSession, Succession
+from trading_pipeline.core.market.action_kinds import (
+    CASH,
+    DELISTING,
+    SHARES,
+    SPIN_OFF,
+    SYMBOL_CHANGE,
+    is_void,
+)
 from trading_pipeline.core.market.corporate_actions import on_sessions, require_columns
 
 _LONGEST_CLOSURE: Final = timedelta(days=10)
 _LARGEST_DENOMINATOR: Final = 100
 _LEAST_DECIMALS: Final = 5
 """A ratio written with fewer decimals means what it says."""
+
+_SUCCESSIONS: Final = (SPIN_OFF, SYMBOL_CHANGE, DELISTING)
 
 BySession = Mapping[date, Mapping[str, Decimal]]
 
@@ -34,6 +44,7 @@ def markets(
     asked = bars.filter(pl.col("session").is_in(list(sessions)))
     opens, closes = prices(asked, "open"), prices(asked, "close")
     splits, dividends = actions_by_session(actions, min(sessions), max(sessions))
+    successions = successions_by_session(actions, min(sessions), max(sessions))
     none: Mapping[str, Decimal] = {}
     return [
         MarketSession(
@@ -42,6 +53,7 @@ def markets(
             closes=closes.get(session, none),
             splits=splits.get(session, none),
             dividends=dividends.get(session, none),
+            successions=successions.get(session, ()),
         )
         for session in sessions
     ]
@@ -62,9 +74,7 @@ def actions_by_session(
     """Return splits and dividends by the session of first…last they take effect in."""
     splits: defaultdict[date, dict[str, Decimal]] = defaultdict(dict)
     dividends: defaultdict[date, dict[str, Decimal]] = defaultdict(dict)
-    near = pl.col("ex_date").is_between(first - _LONGEST_CLOSURE, last)
-    placed = on_sessions(actions.filter(near)).filter(pl.col("session").is_between(first, last))
-    for row in placed.sort("ex_date", "symbol", "kind").iter_rows(named=True):
+    for row in _placed(actions, (*SHARES, *CASH), first, last):
         session, symbol = row["session"], row["symbol"]
         if row["split_ratio"] != 1:
             held = splits[session].get(symbol, Decimal(1))
@@ -73,6 +83,51 @@ def actions_by_session(
             held = dividends[session].get(symbol, Decimal(0))
             dividends[session][symbol] = held + Decimal(repr(row["dividend"]))
     return splits, dividends
+
+
+def successions_by_session(
+    actions: pl.DataFrame, first: date, last: date
+) -> dict[date, tuple[Succession, ...]]:
+    """Return spin-offs, symbol changes and delistings by the session they take effect in.
+
+    In a session spin-offs come first. A symbol into which another turns has by then turned itself
+    into what it turns into, so that a name handed on is never mixed with its old holder's.
+    """
+    found: defaultdict[date, list[Succession]] = defaultdict(list)
+    for row in _placed(actions, _SUCCESSIONS, first, last):
+        found[row["session"]].append(_succession(row))
+    return {session: tuple(_in_turn(its)) for session, its in found.items()}
+
+
+def _succession(row: Mapping[str, Any]) -> Succession:
+    shares = row["new_shares"] if row["new_shares"] is not None else 1.0
+    return Succession(
+        symbol=row["symbol"],
+        keeps=row["kind"] == SPIN_OFF,
+        new_symbol=row["new_symbol"] or None,
+        new_shares=exact_ratio(shares),
+        dollars=Decimal(repr(row["dividend"])),
+    )
+
+
+def _in_turn(found: Sequence[Succession]) -> Iterator[Succession]:
+    yield from (each for each in found if each.keeps)
+    left = [each for each in found if not each.keeps]
+    while left:
+        names = {each.symbol for each in left}
+        free = [each for each in left if each.new_symbol not in names] or left  # a ring: as told
+        yield from free
+        left = [each for each in left if each not in free]
+
+
+def _placed(
+    actions: pl.DataFrame, kinds: Sequence[str], first: date, last: date
+) -> Iterator[dict[str, Any]]:
+    """The actions of these kinds that take effect in first…last, with that session."""
+    near = pl.col("ex_date").is_between(first - _LONGEST_CLOSURE, last)
+    wanted = actions.filter(near, pl.col("kind").is_in(kinds), ~is_void())
+    placed = on_sessions(wanted).filter(pl.col("session").is_between(first, last))
+    return placed.sort("ex_date", "symbol", "kind").iter_rows(named=True)
 
 
 def exact_ratio(ratio: float) -> Decimal:
