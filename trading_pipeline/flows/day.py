@@ -69,7 +69,7 @@ def place_orders(desk: Desk, mandate: Mandate, *, now: datetime) -> Traded:
     broken = before_orders(*around, session=session, now=now, write=act)
     targets = targets_of(desk.lake, mandate.strategy, session)
     held = _held(desk.ledger, session)
-    marks = closes(desk.lake, [*targets["symbol"], *held], session)
+    marks = _marks(desk, targets["symbol"].to_list(), held, session)
     if act:
         closed, rules = Prices(marks=marks, session=session), mandate.limits.breaker
         watch(desk.ledger, desk.broker, rules=rules, now=now, prices=closed)
@@ -155,6 +155,18 @@ def closes(lake: Lake, symbols: Sequence[str], session: date) -> dict[str, Mark]
     first = session_window(session, MARK_LOOK_BACK)[0]
     bars = lake.read("clean_bars", first, session, symbols=sorted(set(symbols)))
     return _newest(bars, session)
+
+
+def _marks(
+    desk: Desk, wanted: Sequence[str], held: Sequence[str], session: date
+) -> dict[str, Mark]:
+    """The newest closes of the lake; of what is held and was never ingested, the vendor's."""
+    found = closes(desk.lake, [*wanted, *held], session)
+    first = session_window(session, MARK_LOOK_BACK)[0]
+    unpriced = sorted(set(held) - found.keys())
+    ingested = desk.lake.read("raw_bars", first, session, symbols=unpriced, columns=["symbol"])
+    strange = sorted(set(unpriced) - set(ingested["symbol"])) if unpriced else []
+    return found | vendor_closes(desk.vendor, strange, session)
 
 
 def vendor_closes(vendor: MarketData, symbols: Sequence[str], session: date) -> dict[str, Mark]:
