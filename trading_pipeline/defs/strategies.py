@@ -12,7 +12,7 @@ from trading_pipeline.settings import Settings, utc_now
 
 
 @dg.asset(
-    deps=["predictions", "features", "clean_bars"],
+    deps=["predictions", "features", "clean_bars", "universe"],
     group_name="strategies",
     owners=["team:research"],
     kinds={"polars", "parquet"},

@@ -62,7 +62,7 @@ def test_a_backtest_a_sweep_and_the_job_are_trials_of_one_record(
     store = TrialStore(settings.data_dir / "models", settings.tracking_location)
     assert len(store.sharpes(STRATEGY)) == 4
 
-    job = build_job("backtest", settings)
+    job = build_job("run_backtest", settings)
     done = job.execute_in_process(
         run_config={"ops": {"backtest": {"config": {
             "strategy": STRATEGY, "first": str(FIRST), "last": str(LAST),

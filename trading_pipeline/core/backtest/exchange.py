@@ -10,6 +10,7 @@ from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from typing import Final
 
 from trading_pipeline.core.accounting.book import Book, CashEntry, EntryKind
+from trading_pipeline.core.accounting.successions import successions
 from trading_pipeline.core.backtest.costs import Frictions, Liquidity, fill_price, fillable
 from trading_pipeline.core.execution.account import MarketSession
 from trading_pipeline.core.execution.costs import CENT, TICK, CostModel
@@ -36,14 +37,16 @@ class Terms:
 def corporate_actions(
     book: Book, market: MarketSession, closes: Mapping[str, Decimal]
 ) -> Iterator[CashEntry]:
-    """Yield dividends and splits on what is held, by symbol.
+    """Yield dividends and splits on what is held, by symbol, and then the successions.
 
     A dividend is paid on the shares before a split, to the cent, and owed on shorts. A split leaves
     whole shares, and the fraction is paid at the open, or where there is none at the last close
     over the ratio.
     """
+    left: dict[str, Decimal] = {}
+    before = dict(closes)
     for symbol, position in sorted(book.positions.items()):
-        held = position.quantity
+        held = left[symbol] = position.quantity
         paid = _cents(market.dividends.get(symbol, Decimal(0)) * held)
         if paid:
             yield _entry(EntryKind.DIVIDEND, market.session, symbol, amount=paid)
@@ -52,12 +55,15 @@ def corporate_actions(
             continue
         exact = (held * ratio).quantize(_SHARE)
         after = exact.quantize(_WHOLE, ROUND_DOWN)
-        price = market.opens.get(symbol, closes.get(symbol, Decimal(0)) / ratio)
+        left[symbol] = after
+        before[symbol] = closes.get(symbol, Decimal(0)) / ratio
+        price = market.opens.get(symbol, before[symbol])
         lieu = _cents((exact - after) * price)
         if after != held or lieu:
             yield _entry(
                 EntryKind.SPLIT, market.session, symbol, amount=lieu, quantity=after - held
             )
+    yield from successions(market, left, before)
 
 
 def execute(
