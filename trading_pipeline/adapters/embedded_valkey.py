@@ -74,7 +74,7 @@ class EmbeddedValkey:
             f"maxmemory {MEMORY}",
             "maxmemory-policy noeviction",
         )
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603 - our own binary
             [_binary(), "-"],  # the configuration comes on standard input
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import polars as pl
 
-from trading_pipeline.adapters.ledger import Standing
+from trading_pipeline.adapters.ledger import Ledger, Standing
 from trading_pipeline.adapters.live_store import EventBus
 from trading_pipeline.core.events import (
     Fact,
@@ -48,6 +48,24 @@ class Announcer:
                 break
             told += 1
         return told
+
+
+class FillWatch:
+    """Tells the fills that come into a ledger after this was made, each once."""
+
+    def __init__(self, announcer: Announcer, ledger: Ledger) -> None:
+        """Note what the ledger holds already."""
+        self._announcer, self._ledger = announcer, ledger
+        self._known = {fill.fill_id for fill in self._fills()}
+
+    def tell(self, now: datetime) -> int:
+        """Tell what is new, and return how many facts were told."""
+        new = [fill for fill in self._fills() if fill.fill_id not in self._known]
+        self._known |= {fill.fill_id for fill in new}
+        return self._announcer.tell(of_fills(new, now=now))
+
+    def _fills(self) -> list[Fill]:
+        return [entry for entry in self._ledger.entries() if isinstance(entry, Fill)]
 
 
 def of_signals(

@@ -16,8 +16,12 @@ from trading_pipeline.errors import TransientError
 _log = logging.getLogger(__name__)
 
 SAMPLES: Final = 5_000
-"""How many of the last quotes the latency is measured over."""
+"""How many latencies of the last quotes are kept."""
 
+SAMPLED: Final = 4
+"""Every how many quotes the latency of one is noted."""
+
+_INFINITE: Final = float("inf")
 RETRY_SECONDS: Final = 0.2
 
 
@@ -123,7 +127,7 @@ class Flusher:
         self._held = None
         if batch.kind == "quotes":
             now = self._clock()
-            self._lags.extend([now - quote.at for quote in batch.rows if isinstance(quote, Quote)])
+            self._lags.extend([now - row[1] for row in batch.rows[::SAMPLED]])
             self.written += len(batch.rows)
             self.flushes += 1
 
@@ -150,9 +154,9 @@ class Flusher:
         self.taken += count
         latest: dict[str, Quote] = {}
         for quote in quotes:
-            if fault := quote.fault:
-                self.faults[fault] += 1
-            else:
+            if 0 < quote.bid <= quote.ask < _INFINITE:  # the usual: no more is asked of it
                 latest[quote.symbol] = quote
+            else:
+                self.faults[quote.fault or ""] += 1
         self.last |= latest
         return Batch(quotes, quotes[-1].epoch, latest=latest)

@@ -46,7 +46,7 @@ class Stream:
                 lambda: host.is_open(host.now()),
             )
         )
-        self.situation = Situation(self.flusher, self.feed, host.now())
+        self.situation = Situation(self.flusher, self.feed, host.now(), rules.stale_seconds)
         self._loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
         self._why = ""

@@ -43,9 +43,9 @@ def host_stream(
         with _signals(end):
             return await stream.run(), next(iter(caught), None)
 
-    settle_memory()
     before = [signal.getsignal(number) for number in _SIGNALS]
-    done, number = asyncio.run(work())
+    with settled_memory():
+        done, number = asyncio.run(work())
     if number is not None:
         handler = before[_SIGNALS.index(signal.Signals(number))]
         if callable(handler):
@@ -53,13 +53,18 @@ def host_stream(
     return done
 
 
-def settle_memory() -> None:
-    """Take what is loaded out of later garbage collections, which would stop the stream for long.
+@contextmanager
+def settled_memory() -> Generator[None]:
+    """Keep what is loaded out of garbage collections meanwhile: they would stop the stream.
 
-    A full collection looks at every object of every library, a tenth of a second and more.
+    A full collection looks at every object of every library, for a tenth of a second and more.
     """
     gc.collect()
     gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 @contextmanager

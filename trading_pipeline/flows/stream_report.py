@@ -53,6 +53,7 @@ class Situation:
     flusher: Flusher
     feed: Feed
     started_at: datetime
+    stale_seconds: float
     wanted: Wanted = field(default_factory=lambda: Wanted({}))
     gaps: list[Gap] = field(default_factory=list[Gap])
     problem: str = ""
@@ -87,6 +88,7 @@ class Situation:
             "symbols": len(self.feed.subscribed),
             "wanted": len(asked),
             "left_out": ",".join(left_out),
+            "stale": ",".join(self.stale(now)),
             **{f"from_{name}": count for name, count in self.wanted.counts.items()},
             "received": flusher.received,
             "written": flusher.written,
@@ -99,6 +101,15 @@ class Situation:
             "lag_p99_ms": f"{flusher.lag(0.99) * 1000:.1f}",
         }
         return {name: str(value) for name, value in facts.items()}
+
+    def stale(self, now: datetime) -> list[str]:
+        """The subscribed symbols without a sound quote that is fresh, sorted."""
+        last = self.flusher.last
+        return [
+            symbol
+            for symbol in sorted(self.feed.subscribed)
+            if symbol not in last or last[symbol].age(now) > self.stale_seconds
+        ]
 
     @property
     def _state(self) -> str:

@@ -4,6 +4,7 @@ import time
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
+import msgpack
 import pytest
 from redis import Redis
 
@@ -129,8 +130,6 @@ def test_what_nobody_can_read_is_heard_as_nothing(redis_url: str) -> None:
 
 
 def test_latest_quotes_of_100_symbols_are_one_quick_read(redis_url: str) -> None:
-    import msgpack
-
     redis, names = Redis.from_url(redis_url), [f"S{k}" for k in range(100)]
     row = ["A", 1, 100.0, 100.1, 1.0, 1.0, "U", 1]
     redis.hset("trading_pipeline:prices", mapping={n: msgpack.packb([n, *row[1:]]) for n in names})

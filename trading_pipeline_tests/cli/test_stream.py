@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -119,8 +120,6 @@ def test_pnl_without_a_stream_is_at_cost_and_says_so(
 def test_live_pnl_streams_for_itself_when_there_is_no_redis(
     project: Path, twin: AlpacaTwin, with_key: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from threading import Thread
-
     def tell() -> None:
         while not twin.quotes.subscriptions or not twin.quotes.subscriptions[0].get("quotes"):
             time.sleep(0.02)

@@ -36,11 +36,13 @@ def settings(redis_url: str, twin: AlpacaTwin, tmp_path: Path) -> Settings:
     )
 
 
+def definitions(settings: Settings, **options: Any) -> dg.Definitions:
+    found = stream.jobs_and_sensors(settings, **options)
+    return dg.Definitions.merge(dg.Definitions(resources=resources(settings)), found)
+
+
 def execute(settings: Settings, job: str, **options: Any) -> dg.ExecuteInProcessResult:
-    found = dg.Definitions.merge(
-        dg.Definitions(resources=resources(settings)), stream.jobs_and_sensors(settings)
-    )
-    made = found.resolve_job_def(job)
+    made = definitions(settings).resolve_job_def(job)
     return made.execute_in_process(raise_on_error=False, **options)
 
 
@@ -107,7 +109,7 @@ def test_a_feed_that_is_refused_for_good_is_switched_off_and_not_started_again(
 
 
 def tick(settings: Settings, instance: dg.DagsterInstance) -> Any:
-    found = stream.jobs_and_sensors(settings, clock=lambda: FRIDAY)
+    found = definitions(settings, clock=lambda: FRIDAY)
     sensor = found.resolve_sensor_def("market_data_supervisor")
     market = stream.MarketDataStream(settings, lambda: FRIDAY)
     with dg.build_sensor_context(instance, resources={"market_data": market}) as context:
@@ -149,9 +151,7 @@ def test_with_a_redis_and_a_key_the_supervisor_is_on_and_without_it_is_off(
     settings: Settings, tmp_path: Path
 ) -> None:
     def status(of: Settings) -> dg.DefaultSensorStatus:
-        return (
-            stream.jobs_and_sensors(of).resolve_sensor_def("market_data_supervisor").default_status
-        )
+        return definitions(of).resolve_sensor_def("market_data_supervisor").default_status
 
     assert status(settings) is dg.DefaultSensorStatus.RUNNING
     assert status(Settings.load(home=tmp_path)) is dg.DefaultSensorStatus.STOPPED

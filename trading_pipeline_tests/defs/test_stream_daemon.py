@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
 from trading_pipeline.adapters.live_store import QuoteStore, RedisLink
 from trading_pipeline.defs.stream import JOB
+from trading_pipeline.settings import utc_now
 from trading_pipeline_tests.alpaca_twin import KEY, SECRET, AlpacaTwin
 
 ROOT = Path(__file__).parents[2]
@@ -87,8 +89,6 @@ def test_the_stream_is_started_again_once_after_a_crash_and_stays_off_when_told(
     assert lives(int(second["pid"]))
     assert twin.quotes.connections == 2
 
-    from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
-
     with DagsterInstance.get() as instance:
         runs = instance.get_runs(RunsFilter(job_name=JOB))
         assert {run.run_id for run in runs} == {
@@ -97,8 +97,6 @@ def test_the_stream_is_started_again_once_after_a_crash_and_stays_off_when_told(
         }, "started again once"
         (dead,) = [run for run in runs if run.run_id == first["run_id"]]
         assert dead.status is DagsterRunStatus.FAILURE
-
-    from trading_pipeline.settings import utc_now
 
     store.desire(on=False, by="ada", reason="enough", now=utc_now())
     until(lambda: not lives(int(second["pid"])))

@@ -19,7 +19,7 @@ from trading_pipeline.adapters.live_store import QuoteStore, QuoteWriter, RedisL
 from trading_pipeline.core.market.quotes import Batch
 from trading_pipeline.flows.live_pnl import LiveBook
 from trading_pipeline.flows.stream import Stream
-from trading_pipeline.flows.stream_host import settle_memory
+from trading_pipeline.flows.stream_host import settled_memory
 from trading_pipeline.flows.stream_parts import Host, Source
 from trading_pipeline.flows.stream_rules import StreamRules
 from trading_pipeline.flows.subscriptions import Wanted
@@ -73,8 +73,7 @@ class Measured:
 
 def bear(url: str, load: Load, *, keep: bool = True) -> Measured:
     """Stream the load into the Redis at `url`; `keep` keeps every quote there to be looked at."""
-    settle_memory()
-    with Flood() as flood:
+    with settled_memory(), Flood() as flood:
         return asyncio.run(_bear(url, flood, load, keep=keep))
 
 

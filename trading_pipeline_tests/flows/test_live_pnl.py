@@ -1,6 +1,7 @@
 """Live P&L: the best price of each holding, by name, exactly; at once also when Redis is down."""
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
@@ -27,8 +28,10 @@ from trading_pipeline_tests.flows.streams import quote
 
 
 @pytest.fixture
-def book(ledger: Ledger) -> Ledger:
+def book(_sqlite_ledger: Path, tmp_path: Path) -> Ledger:
     """A ledger that holds 10 A at 100, owes 10 B at 50, and has 5 C at 20."""
+    shutil.copyfile(_sqlite_ledger, tmp_path / "ledger.db")
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
     held = {"A": (Side.BUY, 10, "100"), "B": (Side.SELL, 10, "50"), "C": (Side.BUY, 5, "20")}
     orders = {
         symbol: make_order(symbol, side, quantity=Decimal(quantity), sequence=number)

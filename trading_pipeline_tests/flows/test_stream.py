@@ -115,6 +115,20 @@ def test_a_faulty_quote_is_kept_and_counted_and_is_no_price(redis_url: str) -> N
     assert len(rig.rows()) == 3
 
 
+def test_the_heartbeat_names_symbols_without_a_fresh_quote(redis_url: str) -> None:
+    rig = Rig(redis_url)
+    rig.wanted = {"positions": frozenset("ABC")}
+
+    async def check(stream: Stream) -> None:
+        await until(lambda: rig.feeds and rig.feed.subscribed)
+        stream.flusher.take(quote("A", 1))
+        stream.flusher.take(quote("B", 2, at=time.time_ns() - 61_000_000_000))
+        stream.flusher.take(quote("C", 3, bid=0.0))
+        await until(lambda: rig.store.heartbeat().get("stale") == "B,C")
+
+    run(rig.stream, check)
+
+
 def test_quotes_wait_while_redis_is_dead_and_come_in_order_when_it_is_back(
     mortal: Valkey,
 ) -> None:
@@ -201,7 +215,7 @@ def test_a_second_stream_is_refused_and_one_that_stands_by_takes_over(redis_url:
     async def work() -> None:
         one, waiting = first.stream(), third.stream()
         running = asyncio.ensure_future(one.run())
-        await until(lambda: first.store.heartbeat())
+        await until(first.store.heartbeat)
         with pytest.raises(TransientError, match="streams already"):
             await second.stream().run()
 
@@ -223,7 +237,7 @@ def test_a_stream_that_is_to_be_off_ends_and_does_not_start(redis_url: str) -> N
     rig = Rig(redis_url)
 
     async def check(stream: Stream) -> None:
-        await until(lambda: rig.store.heartbeat())
+        await until(rig.store.heartbeat)
         rig.store.desire(on=False, by="ada", reason="odd quotes", now=NOW)
         await asyncio.sleep(10)
 
@@ -248,7 +262,7 @@ def test_a_feed_that_is_refused_for_good_ends_the_stream_and_says_why(redis_url:
     rig = Rig(redis_url)
 
     async def check(stream: Stream) -> None:
-        await until(lambda: rig.store.heartbeat())
+        await until(rig.store.heartbeat)
         rig.feed.end.set_exception(RejectedError("Alpaca refused the stream: auth failed (402)."))
         await asyncio.sleep(10)
 
