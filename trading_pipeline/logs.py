@@ -7,10 +7,13 @@ message, a field or a traceback, and so is the password of any URL.
 import json
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+from pydantic import BaseModel, SecretStr
 
 _BOUND: ContextVar[dict[str, str]] = ContextVar("bound", default={})  # noqa: B039 - never mutated
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
@@ -36,6 +39,26 @@ def bind_run(run_id: str) -> None:
 def hide(secrets: Iterable[str]) -> None:
     """Blot these out of everything that is written from now on; very short ones are words."""
     _hidden.update(secret for secret in secrets if len(secret) >= _SHORTEST_SECRET)
+
+
+def secrets_of(model: BaseModel) -> Iterator[str]:
+    """Yield every secret that is set; of one that is a URL, its password too."""
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if isinstance(value, SecretStr):
+            yield value.get_secret_value()
+            yield from _passwords_of(value.get_secret_value())
+        elif isinstance(value, BaseModel):
+            yield from secrets_of(value)
+
+
+def _passwords_of(text: str) -> Iterator[str]:
+    """The password of a URL, as it stands there and as it is meant."""
+    try:
+        password = urlsplit(text).password or ""
+    except ValueError:
+        return
+    yield from {password, unquote(password)}
 
 
 def redacted(text: str) -> str:

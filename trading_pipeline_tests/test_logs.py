@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from trading_pipeline import logs
 from trading_pipeline.cli import _fail
 from trading_pipeline.logs import JsonFormatter, bind, bind_run, redacted
 from trading_pipeline.settings import Settings
+from trading_pipeline_tests import whole_day
 
 
 def test_a_line_is_json_with_bound_and_given_fields() -> None:
@@ -124,3 +126,52 @@ def test_libraries_speak_json_too_where_nobody_else_has_a_say() -> None:
 
     assert (first["logger"], first["message"]) == ("trading_pipeline.x", "ours")
     assert (second["logger"], second["message"]) == ("httpx", "theirs at http://a:***@c/")
+
+
+@pytest.mark.soak
+def test_a_planted_secret_is_in_nothing_that_a_day_leaves(home: Path) -> None:
+    """Reports, Dagster's records and events, the ledger, the lake, and what was printed."""
+    planted = {
+        "TP_ALPACA__KEY_ID": "PLANTEDkeyid",
+        "TP_ALPACA__SECRET_KEY": "PLANTEDsecretkey",
+        "TP_BUCKET__SECRET_KEY": "PLANTEDbucketkey",
+        "TP_ALERTS__PAGERDUTY_KEY": "PLANTEDpagerduty",
+        "TP_ALERTS__SLACK_URL": "http://127.0.0.1:1/PLANTEDslack",
+        "TP_REDIS_URL": "redis://:PLANTEDredis@127.0.0.1:1/0",
+    }
+    whole_day.make_checkout(home)
+
+    words = ("--as-of-date", "2012-11-02", "--verbose", "--output", str(home / "day.html"))
+    code, out, errors = whole_day.paper_run(home, *words, **planted)
+
+    assert code == 0, errors
+    assert '"level": "INFO"' in errors
+    assert "PLANTED" not in out + errors
+    left = [path for path in home.rglob("*") if path.is_file()]
+    assert len(left) > 50
+    assert [path for path in left if b"PLANTED" in path.read_bytes()] == []
+
+
+SECRETS = re.compile(
+    r"\b(?:AKIA[0-9A-Z]{16}|PK[0-9A-Z]{18}|AK[0-9A-Z]{18}|xox[abp]-\w{10,}|gh[pousr]_\w{30,})\b"
+    r"|hooks\.slack\.com/services/T\w{8}|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+)
+"""Keys of AWS and of Alpaca, tokens of Slack and of GitHub, private keys."""
+
+
+def test_no_committed_file_holds_a_secret() -> None:
+    root = Path(__file__).parents[1]
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True, check=False
+    )
+    if listed.returncode:
+        pytest.skip("this is no git checkout")
+    texts = {name: root / name for name in listed.stdout.split("\0") if name}
+    found = [
+        name
+        for name, path in texts.items()
+        if path.is_file() and SECRETS.search(path.read_bytes().decode(errors="ignore"))
+    ]
+
+    assert found == []
+    assert SECRETS.search("AKIA" + "A" * 16)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from dagster._core.workspace.context import WorkspaceProcessContext
 
 PORT: Final = 3000
-DEFINITIONS: Final = "trading_pipeline.definitions"
+WORKSPACE: Final = "workspace.yaml"
 _GRACE_SECONDS: Final = 20
 
 
@@ -54,7 +55,12 @@ def ui(
             "127.0.0.1."
         )
     use_home(settings.home)
-    with _daemon(wanted=daemon), _workspace(settings) as workspace:
+    file = settings.home / WORKSPACE
+    if not file.is_file():
+        raise SettingsError(
+            f"{settings.home} has no {WORKSPACE}: run in the project's folder or set DAGSTER_HOME."
+        )
+    with _daemon(file, wanted=daemon), _workspace(file) as workspace:
         application = Guard(
             _application(workspace),
             Door(passwords, monotonic),
@@ -73,14 +79,14 @@ def _serve(application: Guard, host: str, port: int) -> None:
 
 
 @contextmanager
-def _daemon(*, wanted: bool) -> Iterator[None]:
+def _daemon(file: Path, *, wanted: bool) -> Iterator[None]:
     """Dagster's daemon as a child, ended with us."""
     if not wanted:
         yield
         return
     # Its lines are for people on a terminal, and for whoever collects them elsewhere.
     form = "colored" if sys.stderr.isatty() else "json"
-    words = [sys.executable, "-m", "dagster._daemon", "run", "-m", DEFINITIONS]
+    words = [sys.executable, "-m", "dagster._daemon", "run", "--workspace", str(file)]
     words += ["--log-format", form]
     child = subprocess.Popen(words)  # noqa: S603 - fixed words
     try:
@@ -94,12 +100,12 @@ def _daemon(*, wanted: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _workspace(settings: Settings) -> "Iterator[WorkspaceProcessContext]":
+def _workspace(file: Path) -> "Iterator[WorkspaceProcessContext]":
     import dagster as dg  # noqa: PLC0415 - heavy: on first use
     from dagster._core.workspace.context import WorkspaceProcessContext  # noqa: PLC0415
-    from dagster._core.workspace.load_target import ModuleTarget  # noqa: PLC0415
+    from dagster._core.workspace.load_target import WorkspaceFileTarget  # noqa: PLC0415
 
-    target = ModuleTarget(DEFINITIONS, None, str(settings.home), "trading_pipeline")
+    target = WorkspaceFileTarget([str(file)])
     with dg.DagsterInstance.get() as instance:
         instance.optimize_for_webserver(
             statement_timeout=15_000, pool_recycle=3600, max_overflow=20
