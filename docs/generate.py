@@ -91,7 +91,11 @@ def commands() -> str:
     """The page of every command: its arguments, options, defaults and examples."""
     from trading_pipeline.cli import app  # noqa: PLC0415 - heavy: it reads every command
 
-    text = app.generate_docs(output_format="markdown")
+    given, sys.argv = sys.argv, ["trading-pipeline"]  # usage lines repeat how we were called
+    try:
+        text = app.generate_docs(output_format="markdown")
+    finally:
+        sys.argv = given
     return f"{NOTE}\n{text.replace('# trading-pipeline', '# Commands', 1).rstrip()}\n"
 
 

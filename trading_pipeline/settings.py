@@ -13,9 +13,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from trading_pipeline import logs
@@ -23,6 +22,7 @@ from trading_pipeline.adapters.alerts.access import AlertAccess
 from trading_pipeline.adapters.alpaca_broker.access import AlpacaAccess
 from trading_pipeline.adapters.alpaca_data.access import DataAccess
 from trading_pipeline.adapters.alpaca_stream.rules import FeedRules
+from trading_pipeline.adapters.file_data.source import FileSource, UniverseOptions
 from trading_pipeline.adapters.lake import BucketAccess, LakePath, location
 from trading_pipeline.adapters.web_guard.access import WebAccess
 from trading_pipeline.core.backtest.rules import BacktestOptions
@@ -44,15 +44,6 @@ from trading_pipeline.flows.clean import LOOK_BACK as GATE_LOOK_BACK
 from trading_pipeline.flows.stream_rules import StreamRules
 
 PREFIX = "TP_"
-
-
-class FileSource(BaseModel):
-    """Where the `files` vendor reads: a folder or one file, and a mapping of its columns."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    path: Path | None = Field(default=None, description="a folder or a file of CSV or Parquet bars")
-    mapping: Path | None = Field(default=None, description="TOML: our column names to theirs")
 
 
 class _AlpacaKeys(BaseSettings):
@@ -129,6 +120,10 @@ class Settings(DagsterSettings):
         default="alpha_baseline", description=f"the strategy that trades: {', '.join(STRATEGIES)}"
     )
     strategies: StrategyRules = StrategyRules()
+    shares_account: bool = Field(
+        default=False,
+        description="other strategies trade in the same account: what they hold is left alone",
+    )
     broker: Literal["simulated", "alpaca-paper", "alpaca-live"] = Field(
         default="simulated",
         description="where orders go; live needs `alpaca.confirm_live` too",
@@ -147,6 +142,7 @@ class Settings(DagsterSettings):
     quality: QualityRules = QualityRules()
     freshness: FreshnessRules = FreshnessRules()
     watch: WatchRules = WatchRules()
+    universe: UniverseOptions = UniverseOptions()
     training: TrainingRules = TrainingRules()
     portfolio: ConstructionRules = ConstructionRules()
     allocation: AllocationOptions = AllocationOptions()
@@ -181,7 +177,7 @@ class Settings(DagsterSettings):
             settings = cls(**arguments)
         except ValidationError as error:
             raise SettingsError(_sentence(error)) from None
-        logs.hide(_secrets(settings))
+        logs.hide(logs.secrets_of(settings))
         if unknown := sorted(_unknown(os.environ, cls)):
             raise SettingsError(
                 f"{', '.join(unknown)} is no setting: the names are in docs/reference/settings.md."
@@ -263,26 +259,6 @@ def source_revision() -> str | None:
         check=False,
     )
     return head.stdout.strip() or None
-
-
-def _secrets(model: BaseModel) -> Iterator[str]:
-    """Every secret that is set; of one that is a URL, its password too."""
-    for name in type(model).model_fields:
-        value = getattr(model, name)
-        if isinstance(value, SecretStr):
-            yield value.get_secret_value()
-            yield from _passwords_of(value.get_secret_value())
-        elif isinstance(value, BaseModel):
-            yield from _secrets(value)
-
-
-def _passwords_of(text: str) -> Iterator[str]:
-    """The password of a URL, as it stands there and as it is meant."""
-    try:
-        password = urlsplit(text).password or ""
-    except ValueError:
-        return
-    yield from {password, unquote(password)}
 
 
 def _unknown(environment: Mapping[str, str], model: type[BaseModel]) -> Iterator[str]:

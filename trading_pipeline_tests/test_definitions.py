@@ -18,6 +18,7 @@ DAY = {
     "corporate_actions",
     "clean_bars",
     "quarantined_bars",
+    "universe",
     "features",
     "model",
     "predictions",
@@ -42,6 +43,11 @@ def definitions(tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
 def test_the_graph_holds_every_step_of_the_day(definitions: dg.Definitions) -> None:
     keys = {key.to_user_string() for key in definitions.resolve_asset_graph().get_all_asset_keys()}
     assert keys >= DAY
+
+
+def test_dagster_takes_all_of_it_together(definitions: dg.Definitions) -> None:
+    """Names that are given twice are found only when everything is loaded, as a server does."""
+    definitions.get_repository_def().load_all_definitions()
 
 
 def test_every_asset_says_what_it_is_who_owns_it_and_where_it_belongs(

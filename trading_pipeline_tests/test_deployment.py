@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 
 STORES = {"postgres", "redis"}
-OURS = {"mlflow", "webserver", "daemon", "stream", "metrics"}
+OURS = {"mlflow", "init", "webserver", "daemon", "stream", "metrics"}
 WATCHERS = {"prometheus", "alertmanager", "grafana", "loki", "alloy"}
 OF_MAKE = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES", "ARGS", "PYTHON"}
 """Variables that a make around these tests would hand to the makes inside them."""
@@ -72,10 +72,17 @@ def test_the_real_compose_accepts_the_file() -> None:
 def test_every_service_is_watched_restarted_and_pinned(compose: dict[str, Any]) -> None:
     assert set(compose["services"]) == STORES | OURS | WATCHERS
     for name, service in compose["services"].items():
-        assert service["healthcheck"]["test"], name
-        assert service["restart"] == "unless-stopped", name
+        ends = name == "init"
+        assert ends or service["healthcheck"]["test"], name
+        assert service["restart"] == ("no" if ends else "unless-stopped"), name
         assert "no-new-privileges:true" in service["security_opt"], name
         assert re.fullmatch(r"[\w/.-]+:v?\d[\w.-]*", service["image"]), name
+
+
+def test_the_stream_is_started_with_the_rest_and_waits_rather_than_ends() -> None:
+    shown = yaml.safe_load(run(BIN / "docker-compose", "config").stdout)
+
+    assert shown["services"]["stream"]["command"] == ["trading-pipeline", "stream", "--stand-by"]
 
 
 def test_ports_are_published_on_loopback_only(compose: dict[str, Any]) -> None:
@@ -107,6 +114,16 @@ def test_what_must_survive_lies_in_volumes(compose: dict[str, Any]) -> None:
     assert {name for name, source, _ in kept if source == "data"} == OURS
 
 
+def test_everything_waits_for_the_tables(compose: dict[str, Any]) -> None:
+    waits = {name: service.get("depends_on", {}) for name, service in compose["services"].items()}
+
+    for name in OURS - {"mlflow", "init"}:
+        assert waits[name]["init"]["condition"] == "service_completed_successfully", name
+    assert {name: on["condition"] for name, on in waits["init"].items()} == dict.fromkeys(
+        ["postgres", "redis", "mlflow"], "service_healthy"
+    )
+
+
 def test_every_dagster_process_has_the_same_tuned_environment(compose: dict[str, Any]) -> None:
     environments = [compose["services"][name]["environment"] for name in ("webserver", "daemon")]
 
@@ -133,6 +150,21 @@ def test_a_service_gets_its_passwords_from_files(compose: dict[str, Any], tmp_pa
 
     assert "PGPASSWORD=first" in seen.stdout.splitlines()
     assert "TP_REDIS_URL=redis://:second@redis:6379/0" in seen.stdout.splitlines()
+
+
+def test_a_service_gets_the_keys_of_others_from_files_where_there_are_any(
+    compose: dict[str, Any], tmp_path: Path
+) -> None:
+    keys = ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY", "TP_ALERTS__SLACK_URL")
+    for name in ("postgres_password", "redis_password", *keys):
+        (tmp_path / name).write_text(f"{name.lower()}\n")
+    shell, flags, script, marker = compose["services"]["stream"]["entrypoint"]
+    script = script.replace("$$", "$").replace("/run/secrets", str(tmp_path))
+
+    seen = run(shell, flags, script.replace("/run/keys", str(tmp_path)), marker, "env")
+
+    assert {f"{name}={name.lower()}" for name in keys} <= set(seen.stdout.splitlines())
+    assert "TP_ALERTS__PAGERDUTY_KEY" not in seen.stdout
 
 
 def test_a_service_does_not_start_without_its_passwords(

@@ -7,8 +7,10 @@ import shlex
 import shutil
 import subprocess
 import sys
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -16,6 +18,8 @@ import pytest
 
 from trading_pipeline.adapters.file_data.mapping import read_mapping
 from trading_pipeline.cli import app
+from trading_pipeline.core.risk.holdings import Range
+from trading_pipeline.core.risk.step import Step
 from trading_pipeline.errors import TradingPipelineError
 from trading_pipeline.settings import Settings
 from trading_pipeline_tests.core.strategies.prefix import assert_does_not_peek
@@ -164,6 +168,26 @@ def test_every_command_of_the_backtest_page_is_understood() -> None:
         command, bound, _ = app.parse_args(shlex.split(block)[1:], exit_on_error=False)
         assert command.__name__ in {"backtest", "sweep"}
         assert bound.arguments
+
+
+def test_the_check_of_the_risk_page_objects_above_its_limit_only() -> None:
+    (source,) = blocks(DOCS / "how-to/add-a-risk-check.md", "python")
+    namespace: dict[str, Any] = {}
+    exec(source, namespace)  # the page's own example
+
+    def found(shares: int) -> Any:
+        return namespace["short_value"](
+            SimpleNamespace(
+                after=Range(low=Decimal(shares)),
+                price=Decimal(10),
+                order=SimpleNamespace(symbol="AAPL"),
+                limits=SimpleNamespace(max_short_value=Decimal(500)),
+                over=partial(Step.over, None),  # pyright: ignore[reportArgumentType]
+            )
+        )
+
+    assert found(100) is found(-50) is None
+    assert found(-51).sentence.startswith("The short position in AAPL would be worth 510.00")
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The adapters of a run, made from the settings: where a vendor, a broker or a store is chosen."""
 
 from datetime import date
+from functools import partial
 from pathlib import Path
 from time import sleep
 from typing import Any, Final
@@ -21,6 +22,7 @@ from trading_pipeline.core.portfolio.allocation_rules import AllocationRules
 from trading_pipeline.core.strategies import strategies
 from trading_pipeline.errors import SettingsError, TradingPipelineError
 from trading_pipeline.flows.announce import Announcer
+from trading_pipeline.flows.credible import CredibleVendor
 from trading_pipeline.flows.day import Desk, model_version_of
 from trading_pipeline.flows.day_report import Parameters
 from trading_pipeline.flows.know import Cast
@@ -108,10 +110,11 @@ def is_archive(settings: Settings) -> bool:
 
 
 def desk(settings: Settings) -> Desk:
-    """What a day trades with."""
+    """What a day trades with; the books follow no corporate action that the prices contradict."""
+    held = lake(settings)
     return Desk(
-        lake=lake(settings),
-        vendor=vendor(settings),
+        lake=held,
+        vendor=CredibleVendor(vendor(settings), held),
         ledger=ledger(settings),
         broker=broker(settings),
     )
@@ -150,6 +153,7 @@ def mandate_of(
             limits=settings.risk,
             convention=settings.adjustment,
         ),
+        shares_account=settings.shares_account,
         dry_run=dry_run,
     )
 
@@ -186,11 +190,13 @@ def resources(settings: Settings) -> dict[str, Any]:
     """Resources by name; each is made when a run first needs it."""
     import dagster as dg  # noqa: PLC0415 - heavy: `status` and `doctor` use this module without it
 
+    # A run's configuration can say nothing to them: what trades where is settled by the settings.
+    made = partial(dg.ResourceDefinition, config_schema={})
     return {
-        "settings": dg.ResourceDefinition(lambda context: _told(context, settings)),
+        "settings": made(lambda context: _told(context, settings)),
         "lake": lake(settings),
-        "vendor": dg.ResourceDefinition(lambda _: vendor(settings)),
-        "desk": dg.ResourceDefinition(lambda _: desk(settings)),
+        "vendor": made(lambda _: vendor(settings)),
+        "desk": made(lambda _: desk(settings)),
         "model_store": model_store(settings),
         "announcer": announcer(settings),
     }

@@ -13,6 +13,7 @@ DATA = dg.AssetSelection.assets(
     "corporate_actions",
     "clean_bars",
     "quarantined_bars",
+    "universe",
     "features",
     "model",
     "predictions",

@@ -20,6 +20,7 @@ from trading_pipeline_tests.benchmarks import (
     orders,
     risk,
     sql,
+    stream,
 )
 from trading_pipeline_tests.benchmarks.harness import RUNS, Figure
 
@@ -33,6 +34,7 @@ SUITES = {
     "orders": orders.figures,
     "risk": risk.figures,
     "sql": sql.figures,
+    "stream": stream.figures,
 }
 OUTPUT = Path("data/benchmarks.json").resolve()
 

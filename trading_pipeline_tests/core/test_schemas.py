@@ -32,6 +32,7 @@ VALUES = {
     },
     "clean_bars": PRICES,
     "quarantined_bars": {**PRICES, "reason": "duplicate"},
+    "universe": {"reason": "blocked", "version": "0123456789ab"},
     "bar_verdicts": {
         "verdict": "released",
         "decided_in": SESSION,

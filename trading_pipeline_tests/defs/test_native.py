@@ -96,8 +96,8 @@ def test_a_backfill_of_everything_from_the_web_page_is_one_run_and_sends_no_orde
     project: Path, server: str
 ) -> None:
     before = books(project)
-    data = "raw_bars corporate_actions clean_bars quarantined_bars features model predictions"
-    keys = [*data.split(), "signals", "target_weights"]
+    data = "raw_bars corporate_actions clean_bars quarantined_bars universe features model"
+    keys = [*data.split(), "predictions", "signals", "target_weights"]
     keys += ["orders", "fills", "positions", "pnl", "risk", "report"]
     started = _ask(
         server,

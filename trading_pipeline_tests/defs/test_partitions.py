@@ -13,6 +13,8 @@ from trading_pipeline.core.market.calendar import (
     sessions_between,
 )
 from trading_pipeline.definitions import build
+from trading_pipeline.defs.partitions import SESSIONS as PARTITIONS
+from trading_pipeline.defs.schedules import DAY
 from trading_pipeline.settings import Settings, utc_now
 from trading_pipeline_tests.whole_day import SMALL_TRAINING, books
 
@@ -31,7 +33,7 @@ def settings(home: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 def _range(settings: Settings, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
     """Everything for the range in one run, with the tags that a backfill of the UI sets."""
-    everything = dg.define_asset_job("everything")
+    everything = dg.define_asset_job("everything", selection=DAY, partitions_def=PARTITIONS)
     definitions = dg.Definitions.merge(build(settings), dg.Definitions(jobs=[everything]))
     return definitions.resolve_job_def("everything").execute_in_process(
         instance=instance,
