@@ -153,8 +153,8 @@ def quality_gate(
     partitions_def=SESSIONS,
     backfill_policy=BACKFILL,
     kinds={"polars", "parquet"},
-    description="Which of the asked symbols may trade in a session, by membership, blocklist, price "
-    "and liquidity, and why the others may not; the version names the rules.",
+    description="Which of the asked symbols may trade in a session, by membership, blocklist, "
+    "price and liquidity, and why the others may not; the version names the rules.",
 )
 def universe(
     context: dg.AssetExecutionContext,

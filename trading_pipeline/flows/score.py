@@ -22,7 +22,8 @@ def score(lake: Lake, cast: Cast, sessions: Sequence[date]) -> pl.DataFrame:
     """Write and return the signals of `sessions`: each session's universe, scored and ranked.
 
     The universe is applied after the model: it keeps the asked symbols that have a clean bar which
-    is not suspect, and that it has no reason against. What other strategies say of these sessions stays.
+    is not suspect, and that it has no reason against. What other strategies say of these sessions
+    stays.
     """
     scores = scores_as_of(cast.strategy, known(lake, cast, sessions), sessions)
     signals = rank(scores, strategy=cast.name)

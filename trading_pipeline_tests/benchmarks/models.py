@@ -54,7 +54,6 @@ rows = pl.DataFrame({
     **columns, "label": label, "target": label,
 })
 del columns
-held = rows.estimated_size()
 whole = Dataset(rows=rows, features=NAMES, feature_version="test")
 train, valid = whole.within(days[:2_300]), whole.within(days[2_302:])
 params = gbm.GbmParams(rounds=10, early_stopping=10)
@@ -80,7 +79,7 @@ again, reused, _ = timed(lambda: gbm.fit(train, valid, params, binned=binned))
 assert again.best_iteration == ours.best_iteration
 print(json.dumps({
     "wall": wall, "cpu": cpu, "bare_wall": bare_wall, "bare_cpu": bare_cpu,
-    "binning": binning, "reused": reused, "matrix": matrix, "held": held, "peak": used - empty,
+    "binning": binning, "reused": reused, "matrix": matrix, "peak": used - empty,
 }))
 """
 GIB = 2**30
@@ -174,7 +173,7 @@ def _training() -> list[Figure]:
         [sys.executable, "-c", TRAINING], check=True, capture_output=True, text=True
     )
     its = json.loads(done.stdout)
-    fits = its["peak"] < 2 * its["held"]
+    fits = its["peak"] < 2 * its["matrix"]
     return [
         Figure(
             name="training on 500 × 2,520 × 158, 10 rounds",
@@ -189,7 +188,7 @@ def _training() -> list[Figure]:
             seconds=its["binning"],
             limit=None if fits else 0.0,
             note=f"peak memory {its['peak'] / GIB:.2f} GiB beside the interpreter's: "
-            f"{its['peak'] / its['held']:.2f} datasets, {its['peak'] / its['matrix']:.2f} matrices",
+            f"{its['peak'] / its['matrix']:.2f} matrices, limit 2",
         ),
     ]
 

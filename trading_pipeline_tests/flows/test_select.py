@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
@@ -12,7 +13,7 @@ from trading_pipeline.adapters.file_data.members import read_members
 from trading_pipeline.adapters.lake import Lake, empty
 from trading_pipeline.adapters.ledger import Ledger
 from trading_pipeline.adapters.simulated_broker import SimulatedBroker
-from trading_pipeline.core.market.calendar import session_close, session_window
+from trading_pipeline.core.market.calendar import session_close, sessions_between
 from trading_pipeline.core.market.universe import MEMBERS, UniverseRules
 from trading_pipeline.core.portfolio.allocation_rules import AllocationRules
 from trading_pipeline.core.portfolio.construction import ConstructionRules
@@ -26,8 +27,7 @@ from trading_pipeline_tests.factories import random_bars, raw
 from trading_pipeline_tests.fakes import SESSION, FrameVendor, make_mandate
 
 SYMBOLS = ("AAA", "BBB", "CCC")
-DAYS = session_window(SESSION, 1) + session_window(date(2012, 6, 20), 12)
-DAYS = sorted({day for day in DAYS if day >= SESSION})
+DAYS = sessions_between(SESSION, date(2012, 6, 12))
 BARS = random_bars(SYMBOLS, DAYS)
 BASELINE = "alpha_baseline"
 CAST = Cast(name=BASELINE, symbols=SYMBOLS, convention="crsp")
@@ -76,13 +76,12 @@ def test_the_position_of_a_member_that_leaves_is_closed(
     select(lake, symbols=SYMBOLS, sessions=DAYS, rules=UniverseRules(), members=members)
     desk = Desk(lake=lake, vendor=FrameVendor(BARS), ledger=ledger, broker=broker)
     held: list[dict[str, Decimal]] = []
-    for day, after in zip(DAYS[:4], DAYS[1:5], strict=True):
+    for day, after in pairwise(DAYS[:5]):
         chosen(lake, day)
         now = session_close(day)
         place_orders(desk, replace(make_mandate(), session=day, strategy=BASELINE), now=now)
         take_fills(desk, day, now=session_close(after))
         positions = book_of(ledger).positions.values()
-        print(day, [(o.symbol, o.state, o.reason, o.quantity, o.session) for o in ledger.orders()])
         held.append({p.symbol: p.quantity for p in positions if p.quantity})
     assert [set(each) for each in held] == [{"CCC"}, {"CCC"}, {"BBB"}, {"BBB"}]
 
