@@ -2,10 +2,13 @@
 
 from typing import Final
 
+import numpy as np
 import polars as pl
 
 DAYS: Final = 1_000_000
 """More than any day's number: a symbol's code and a day make one number that sorts like both."""
+
+_SMALL: Final = 2**16
 
 
 def codes_of(frame: pl.DataFrame) -> pl.Enum:
@@ -25,6 +28,13 @@ def coded(frame: pl.DataFrame, codes: pl.Enum) -> pl.DataFrame:
 def named(frame: pl.DataFrame) -> pl.DataFrame:
     """The rows with the symbol again for its code."""
     return frame.with_columns(pl.col("symbol").cast(pl.String))
+
+
+def order_by_symbol(symbols: pl.Series) -> pl.Series:
+    """The rows of coded symbols, those of a symbol together and each in the order it has now."""
+    codes = symbols.to_physical()
+    small = codes.cast(pl.UInt16 if codes.len() and codes.max() < _SMALL else pl.UInt32)  # pyright: ignore[reportOperatorIssue, reportOptionalOperand]
+    return pl.Series(np.argsort(small.to_numpy(), kind="stable"))  # of 16 bits, a radix sort
 
 
 def places(frame: pl.DataFrame, day: str, codes: pl.Enum) -> pl.Series:

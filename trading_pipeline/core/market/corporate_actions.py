@@ -18,7 +18,14 @@ import polars as pl
 
 from trading_pipeline.core.market.action_kinds import ACTIONS, completed, of_prices
 from trading_pipeline.core.market.calendar import session_on_or_after
-from trading_pipeline.core.market.codes import DAYS, coded, codes_of, named, places
+from trading_pipeline.core.market.codes import (
+    DAYS,
+    coded,
+    codes_of,
+    named,
+    order_by_symbol,
+    places,
+)
 from trading_pipeline.core.market.instruments import by_instrument, by_symbol, lives
 from trading_pipeline.errors import DataError, SchemaError
 
@@ -89,12 +96,11 @@ def action_factors(
     require_columns(bars, ("symbol", "session", "close", "volume"), "Bars")
     require_columns(actions, ("symbol", "ex_date", "split_ratio", "dividend"), "Corporate actions")
     actions = of_prices(actions)
-    has_splits = (actions["split_ratio"] != 1).any()
+    found = _with_closes(_days(actions), bars).sort("symbol", "ex_date")
+    shares_gaps = (found["split_ratio"] != 1).any() and _shares_gaps(found)
     return (
-        _with_closes(_days(actions), bars)
-        .lazy()
-        .sort("symbol", "ex_date")
-        .with_columns(*(_closes_around_each_day() if has_splits else ()))
+        found.lazy()
+        .with_columns(*(_closes_around_each_day() if shares_gaps else ()))
         .with_columns(price_factor=_factor(convention), volume_factor="split_ratio")
         .select("symbol", "ex_date", "session", *FACTORS)
         .collect()
@@ -149,7 +155,8 @@ def _with_closes(days: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
     row = usable.arg_true()
     key = key.gather(row)
     if not key.is_sorted():
-        order = key.arg_sort()
+        is_in_time = bars["session"].is_sorted() and bars.schema["symbol"] == codes
+        order = order_by_symbol(bars["symbol"].gather(row)) if is_in_time else key.arg_sort()
         key, row = key.gather(order), row.gather(order)
     asked = places(days, "ex_date", codes)
     after = key.search_sorted(asked, "left").cast(pl.Int64)
@@ -178,7 +185,16 @@ def _days(actions: pl.DataFrame) -> pl.DataFrame:
             f" {row['split_ratio']} and the dividend {row['dividend']}:"
             " a ratio above 0 and a dividend of 0 or more were expected."
         )
-    return actions.group_by("symbol", "ex_date").agg(ratio.product(), dividend.sum())
+    days = actions.select("symbol", "ex_date", "split_ratio", "dividend")
+    if days.select(pl.struct("symbol", "ex_date").is_unique().all()).item():
+        return days
+    return days.group_by("symbol", "ex_date").agg(ratio.product(), dividend.sum())
+
+
+def _shares_gaps(days: pl.DataFrame) -> bool:
+    """Whether several ex-dates of a symbol, in their order, fall between two of its bars."""
+    same = [pl.col(name).eq_missing(pl.col(name).shift()) for name in ("symbol", "session")]
+    return bool(days.select(pl.all_horizontal(same).slice(1).any()).item())
 
 
 def _closes_around_each_day() -> tuple[pl.Expr, pl.Expr]:

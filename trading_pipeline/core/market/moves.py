@@ -6,12 +6,21 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from trading_pipeline.core.market.codes import DAYS, coded, codes_of, named, places
+from trading_pipeline.core.market.codes import (
+    DAYS,
+    coded,
+    codes_of,
+    named,
+    order_by_symbol,
+    places,
+)
 from trading_pipeline.core.market.corporate_actions import Convention, action_factors
 from trading_pipeline.core.market.instruments import by_instrument, by_symbol, lives
 
 LONGEST_PAUSE: Final = 15
 """Days after which a bar begins a new stretch: over weeks, a large move is no surprise."""
+
+_MEASURED: Final = ("symbol", "session", "close", "volume")
 
 Floats = NDArray[np.float64]
 
@@ -30,12 +39,18 @@ def too_large(
     codes = by_id.schema["symbol"]
     if not isinstance(codes, pl.Enum):
         codes = codes_of(by_id)
-    rows = coded(by_id, codes).sort("symbol", maintain_order=True)
-    found = _found(rows, _steps(rows, coded(told, codes), convention), limit)
+    by_id = coded(by_id, codes)
+    order = order_by_symbol(by_id["symbol"])
+    rows = by_id.select(_MEASURED)[order]
+    at, said = _found(rows, _steps(rows, coded(told, codes), convention), limit)
+    found = by_id[order.gather(at)].hstack(said)
     return by_symbol(named(found), stands_for).sort("session", "symbol")
 
 
-def _found(rows: pl.DataFrame, step: Floats, limit: float) -> pl.DataFrame:
+def _found(
+    rows: pl.DataFrame, step: Floats, limit: float
+) -> tuple[NDArray[np.int64], pl.DataFrame]:
+    """Which rows move too far, and move, verdict and decided_in of each."""
     close, key = rows["close"].to_numpy(), _keys(rows)
     follows = np.diff(key, prepend=-DAYS) <= LONGEST_PAUSE
     daily, over_two = _change(close, step, 1), _change(close, step * _before(step), 2)
@@ -46,10 +61,12 @@ def _found(rows: pl.DataFrame, step: Floats, limit: float) -> pl.DataFrame:
     is_told = (after > at) & follows[after]
     reverted = (daily[after] > limit) & (over_two[after] <= limit)
     verdict = np.where(reverted, "reverted", "confirmed")
-    return rows[at].with_columns(
-        pl.Series("move", daily[at], dtype=pl.Float64),
-        pl.Series("verdict", np.where(is_told, verdict, ""), dtype=pl.String).replace("", None),
-        rows["session"][after].set(pl.Series(~is_told), None).alias("decided_in"),
+    return at, pl.DataFrame(
+        [
+            pl.Series("move", daily[at], dtype=pl.Float64),
+            pl.Series("verdict", np.where(is_told, verdict, ""), dtype=pl.String).replace("", None),
+            rows["session"][after].set(pl.Series(~is_told), None).alias("decided_in"),
+        ]
     )
 
 
@@ -61,9 +78,8 @@ def _steps(rows: pl.DataFrame, actions: pl.DataFrame, convention: Convention) ->
     steps = np.ones(len(rows))
     factors = action_factors(rows, actions, convention=convention).drop_nulls("session")
     if len(factors):
-        step = (1 / pl.col("price_factor")).product()
-        each = factors.group_by("symbol", "session").agg(step=step)
-        steps[np.searchsorted(_keys(rows), _keys(each))] = each["step"].to_numpy()
+        at = np.searchsorted(_keys(rows), _keys(factors))
+        np.multiply.at(steps, at, 1 / factors["price_factor"].to_numpy())
     return steps
 
 
