@@ -9,7 +9,7 @@ import polars as pl
 from trading_pipeline.adapters.file_data.members import read_members
 from trading_pipeline.adapters.lake import Lake
 from trading_pipeline.core.market.watch import BLOCKING, WATCHES
-from trading_pipeline.defs.metadata import check_results, described, numbers_of, table
+from trading_pipeline.defs.metadata import at_each, check_results, described, numbers_of, table
 from trading_pipeline.defs.partitions import BACKFILL, SESSIONS, sessions_of
 from trading_pipeline.defs.resources import cast_of
 from trading_pipeline.flows.clean import GateRules, clean
@@ -42,7 +42,7 @@ def raw_bars(
     done = ingest_bars(lake, vendor, symbols=symbols, sessions=sessions, now=utc_now())
     unreadable: Sequence[str] = getattr(vendor, "unreadable", ())
     told = {"unreadable_lines": len(unreadable), "unreadable": "\n".join(unreadable[:20]) or "none"}
-    return _ingested(done, **told)
+    return _ingested(asked, done, **told)
 
 
 @dg.asset(
@@ -62,9 +62,8 @@ def corporate_actions(
     """Ingest the corporate actions of the run's sessions and of the missing history."""
     asked, symbols = sessions_of(context), settings.symbols
     sessions = _with_history(lake, "corporate_actions", asked, settings)
-    return _ingested(
-        ingest_actions(lake, vendor, symbols=symbols, sessions=sessions, now=utc_now())
-    )
+    done = ingest_actions(lake, vendor, symbols=symbols, sessions=sessions, now=utc_now())
+    return _ingested(asked, done)
 
 
 @dg.multi_asset(
@@ -136,14 +135,18 @@ def quality_gate(
     odd = done.action_checks.filter(pl.col("verdict").is_in(["contradicted", "late"]))
     yield dg.MaterializeResult(
         "clean_bars",
-        metadata=described(
-            done.clean,
-            **numbers_of(outcomes[asked[-1]]),
-            actions_not_applied=odd.height,
-            odd_actions=table(odd),
+        metadata=at_each(
+            asked,
+            described(
+                done.clean,
+                **numbers_of(outcomes[asked[-1]]),
+                actions_not_applied=odd.height,
+                odd_actions=table(odd),
+            ),
         ),
     )
-    yield dg.MaterializeResult("quarantined_bars", metadata=described(done.quarantined))
+    aside = at_each(asked, described(done.quarantined))
+    yield dg.MaterializeResult("quarantined_bars", metadata=aside)
     yield from check_results("clean_bars", outcomes)
 
 
@@ -180,16 +183,14 @@ def universe(
     newest = found.filter(pl.col("session") == asked[-1])
     out = newest.filter(pl.col("reason").is_not_null()).select("symbol", "reason")
     named = found["version"][0]
-    return dg.MaterializeResult(
-        metadata=described(
-            found,
-            version=named,
-            members=newest.height - out.height,
-            outsiders=out.height,
-            who_is_out=table(out.head(50)),
-        ),
-        data_version=dg.DataVersion(named),
+    told = described(
+        found,
+        version=named,
+        members=newest.height - out.height,
+        outsiders=out.height,
+        who_is_out=table(out.head(50)),
     )
+    return dg.MaterializeResult(metadata=at_each(asked, told), data_version=dg.DataVersion(named))
 
 
 def _with_history(lake: Lake, table: str, asked: list[date], settings: Settings) -> list[date]:
@@ -204,13 +205,12 @@ def _with_history(lake: Lake, table: str, asked: list[date], settings: Settings)
     )
 
 
-def _ingested(done: Ingested, **more: str | int) -> dg.MaterializeResult:
-    return dg.MaterializeResult(
-        metadata={
-            **described(done.rows, sessions=done.sessions),
-            "restated_cells": done.restated.height,
-            "repeated_rows": done.repeated,
-            "restated": table(done.restated.head(20)),
-            **more,
-        }
-    )
+def _ingested(asked: list[date], done: Ingested, **more: str | int) -> dg.MaterializeResult:
+    told = {
+        **described(done.rows, sessions=done.sessions),
+        "restated_cells": done.restated.height,
+        "repeated_rows": done.repeated,
+        "restated": table(done.restated.head(20)),
+        **more,
+    }
+    return dg.MaterializeResult(metadata=at_each(asked, told))
