@@ -6,7 +6,7 @@ import polars as pl
 from trading_pipeline.adapters.feature_store import FeatureSet
 from trading_pipeline.adapters.lake import Lake
 from trading_pipeline.core.features.alpha158 import NAMES, VERSION
-from trading_pipeline.defs.metadata import described
+from trading_pipeline.defs.metadata import at_each, described
 from trading_pipeline.defs.partitions import BACKFILL, SESSIONS, sessions_of
 from trading_pipeline.defs.resources import feature_store
 from trading_pipeline.flows.featurize import featurize
@@ -50,4 +50,5 @@ def features(
     )
     newest = frame.filter(pl.col("session") == asked[-1])
     refresh(feature_store(settings), FeatureSet(settings.strategy, VERSION, NAMES), newest)
-    return dg.MaterializeResult(metadata=described(frame, columns=frame.width - 3))
+    told = described(frame, columns=frame.width - 3)
+    return dg.MaterializeResult(metadata=at_each(asked, told))
