@@ -3,7 +3,7 @@
 import dagster as dg
 
 from trading_pipeline.adapters.lake import Lake
-from trading_pipeline.defs.metadata import described
+from trading_pipeline.defs.metadata import at_each, described
 from trading_pipeline.defs.partitions import BACKFILL, SESSIONS, is_backfill, sessions_of
 from trading_pipeline.defs.resources import cast_of
 from trading_pipeline.flows.announce import Announcer, of_signals
@@ -40,4 +40,5 @@ def signals(
                 now=utc_now(),
             )
         )
-    return dg.MaterializeResult(metadata=described(frame, strategy=settings.strategy))
+    told = described(frame, strategy=settings.strategy)
+    return dg.MaterializeResult(metadata=at_each(sessions, told))
