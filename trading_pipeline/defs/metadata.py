@@ -26,6 +26,16 @@ def described(frame: pl.DataFrame, **more: Any) -> dict[str, Any]:
     }
 
 
+def at_each(sessions: Sequence[date], metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metadata as it is kept at each session of a run: of a range without its tables.
+
+    Dagster stores it once a session; over years, copies of the same tables take most of the time.
+    """
+    if len(sessions) == 1:
+        return dict(metadata)
+    return {name: value for name, value in metadata.items() if isinstance(value, int | float | str)}
+
+
 def table(frame: pl.DataFrame) -> dg.MetadataValue:
     """A frame as a table of the UI; floats to six digits, everything else as text."""
     rows = [

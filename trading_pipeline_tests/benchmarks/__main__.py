@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from trading_pipeline_tests.benchmarks import (
+    backfill,
     backtest,
     books,
     data,
@@ -25,6 +26,7 @@ from trading_pipeline_tests.benchmarks import (
 from trading_pipeline_tests.benchmarks.harness import RUNS, Figure
 
 SUITES = {
+    "backfill": backfill.figures,
     "books": books.figures,
     "backtest": backtest.figures,
     "data": data.figures,
