@@ -59,27 +59,35 @@ class Outcomes(Mapping[date, list[CheckOutcome]]):
     def __getitem__(self, session: date) -> list[CheckOutcome]:
         if session not in self._sessions:
             raise KeyError(session)
-        bars = self._window(session)
+        bars = _cut(self._bars, session_window(session, LOOK_BACK + 1)[0], session)
+        gated = self._of(session)
         known = bars.group_by("symbol").agg(pl.col("session").max()).sort("symbol")
         expected = known["symbol"].to_list()
         return [
-            *check_session(session, self._gated, expected, self._rules.quality),
+            *check_session(session, gated, expected, self._rules.quality),
             check_freshness(known, session, expected, self._rules.freshness),
-            *watch(session, bars, self._gated.suspects, self._rules.watch),
+            *watch(session, bars, gated.suspects, self._rules.watch),
         ]
 
-    def _window(self, session: date) -> pl.DataFrame:
-        """The bars of the session and of the LOOK_BACK before it, cut out without a copy."""
-        first = session_window(session, LOOK_BACK + 1)[0]
-        start = self._bars["session"].search_sorted(first, "left")
-        end = self._bars["session"].search_sorted(session, "right")
-        return self._bars[start:end]
+    def _of(self, session: date) -> Gated:
+        """What the gate made of the session, found without a look at any other."""
+        return Gated(
+            clean=_cut(self._gated.clean, session, session),
+            quarantined=_cut(self._gated.quarantined, session, session),
+            suspects=_cut(self._gated.suspects, session, session),
+        )
 
     def __iter__(self) -> Iterator[date]:
         return iter(self._sessions)
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+
+def _cut(rows: pl.DataFrame, first: date, last: date) -> pl.DataFrame:
+    """The rows of first…last, of rows sorted by session, without a copy."""
+    start = rows["session"].search_sorted(first, "left")
+    return rows[start : rows["session"].search_sorted(last, "right")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
