@@ -7,11 +7,15 @@ import dagster as dg
 import pytest
 from dagster._core.instance import InstanceRef
 from dagster._core.instance.config import PoolGranularity
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._serdes import deserialize_value, serialize_value
-from sqlalchemy import make_url
+from sqlalchemy import make_url, select
 
+from trading_pipeline.definitions import build
 from trading_pipeline.errors import SettingsError
 from trading_pipeline.instance_storage import postgres_url as with_driver
+from trading_pipeline.settings import Settings
 
 DAGSTER_YAML = Path(__file__).parents[1] / "dagster.yaml"
 
@@ -144,3 +148,32 @@ def test_the_instance_runs_one_thing_at_a_time_per_pool_and_sends_nothing_home(h
         assert instance.run_monitoring_enabled
         assert not instance.telemetry_enabled
         assert not instance.nux_enabled
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_the_planned_checks_of_a_range_do_not_repeat_the_range(
+    home: Path, monkeypatch: pytest.MonkeyPatch, database: str, request: pytest.FixtureRequest
+) -> None:
+    if database == "postgresql":
+        monkeypatch.setenv("TP_DAGSTER_URL", request.getfixturevalue("postgres_url"))
+    ends = {"start": "2012-06-01", "end": "2012-06-05"}
+    job = build(Settings.load(home=home)).resolve_job_def("data")
+    with dg.DagsterInstance.get() as instance:
+        tags = {f"dagster/asset_partition_range_{end}": day for end, day in ends.items()}
+        run = instance.create_run_for_job(job_def=job, tags=tags)
+        events = instance.event_log_storage
+        assert isinstance(events, SqlEventLogStorage)
+        with events.index_connection() as connection:
+            rows = (
+                connection.execute(
+                    select(AssetCheckExecutionsTable).where(
+                        AssetCheckExecutionsTable.c.run_id == run.run_id,
+                        AssetCheckExecutionsTable.c.check_name == "coverage",
+                    )
+                )
+                .mappings()
+                .all()
+            )
+    assert sorted(row["partition"] for row in rows) == ["2012-06-01", "2012-06-04", "2012-06-05"]
+    assert {row["execution_status"] for row in rows} == {"PLANNED"}
+    assert max(len(row["evaluation_event"]) for row in rows) < 2_000

@@ -13,7 +13,11 @@ from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import dagster as dg
+
 from trading_pipeline.core.market.calendar import session_window
+from trading_pipeline.definitions import build
+from trading_pipeline.defs import resources
 from trading_pipeline.flows.clean import GateRules, clean
 from trading_pipeline.flows.featurize import featurize
 from trading_pipeline.flows.ingest import ingest_actions, ingest_bars
@@ -85,8 +89,6 @@ def _seconds(way: str, **environment: str) -> float:
 
 
 def _plain(settings: Settings) -> float:
-    from trading_pipeline.defs import resources
-
     lake, vendor, symbols = resources.lake(settings), resources.vendor(settings), settings.symbols
     rules = GateRules(
         quality=settings.quality,
@@ -108,10 +110,6 @@ def _plain(settings: Settings) -> float:
 
 
 def _in_dagster(settings: Settings) -> float:
-    import dagster as dg
-
-    from trading_pipeline.definitions import build
-
     job = build(settings).resolve_implicit_global_asset_job_def()
     chosen = job.get_subset(asset_selection={dg.AssetKey(name) for name in ASSETS})
     ends = {"start": str(SESSIONS[0]), "end": str(SESSIONS[-1])}
