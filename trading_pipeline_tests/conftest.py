@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from trading_pipeline_tests.alpaca_twin import AlpacaTwin
 
 # Machines of very different speed run the suite: no verdict by the clock.
-settings.register_profile("trading_pipeline", deadline=None)
+settings.register_profile("trading_pipeline", deadline=None, max_examples=50)
 settings.load_profile("trading_pipeline")
 
 _numbers = itertools.count(1)

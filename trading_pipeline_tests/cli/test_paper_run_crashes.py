@@ -5,25 +5,28 @@ from pathlib import Path
 import pytest
 
 from trading_pipeline.core.market.calendar import next_session
+from trading_pipeline.definitions import build
+from trading_pipeline.settings import Settings
 from trading_pipeline_tests import whole_day
 from trading_pipeline_tests.whole_day import FIRST, books, killed_run, report_of
 
 SESSION = next_session(FIRST)
-STEPS = (
+DATA = (
     "raw_bars",
     "corporate_actions",
     "quality_gate",
+    "universe",
     "features",
     "model",
     "predictions",
+    "shadow_predictions",
     "signals",
     "target_weights",
-    "reconciliation",
-    "orders",
-    "fills",
-    "accounts",
-    "report",
 )
+"""Steps that write what can be computed again; each is killed in turn."""
+
+BOOKS = ("reconciliation", "orders", "fills", "accounts", "risk", "report")
+"""Steps that write what cannot, and what comes after."""
 
 
 @pytest.fixture(scope="session")
@@ -36,11 +39,26 @@ def clean_books(
     return books(home)
 
 
-@pytest.mark.parametrize("step", STEPS)
+def test_these_are_all_the_steps_of_a_day(first_day: Path) -> None:
+    day = build(Settings.load(home=first_day)).resolve_job_def("paper_run")
+    assert {node.name for node in day.nodes} == {*DATA, *BOOKS}
+
+
+@pytest.mark.parametrize("step", BOOKS)
 def test_a_day_killed_after_a_step_and_run_again_equals_one_clean_run(
     home: Path, clean_books: dict[str, list[tuple[object, ...]]], step: str
 ) -> None:
     assert killed_run(home, SESSION, step) == -9
+    again = report_of(home, SESSION)
+    assert again["status"] == "success"
+    assert books(home) == clean_books
+
+
+def test_a_day_killed_after_each_of_its_data_steps_in_turn_equals_one_clean_run(
+    home: Path, clean_books: dict[str, list[tuple[object, ...]]]
+) -> None:
+    for step in DATA:
+        assert killed_run(home, SESSION, step) == -9, step
     again = report_of(home, SESSION)
     assert again["status"] == "success"
     assert books(home) == clean_books

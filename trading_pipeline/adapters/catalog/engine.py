@@ -168,8 +168,11 @@ class Engine:
         return SettingsError(f"The query cannot be answered: {said}.")
 
 
+_GONE = ("No files found", "No such file")
+
+
 def _fault_of(path: Path, said: str) -> DataError:
-    if not path.exists():
+    if not path.exists() or any(words in said for words in _GONE):  # it may be back by now
         return FileVanishedError(f"{path} is being rewritten: ask again.")
     table, what = path.parts[-3], "session" if path.parent.name == "sessions" else "sessions of"
     return DataError(

@@ -257,7 +257,7 @@ def assert_balanced(book: Book) -> None:
         assert position.cost * position.quantity >= 0
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(st.lists(happenings, max_size=25))
 def test_cash_is_cash_put_in_plus_realized_less_cost_and_fees_to_the_last_digit(
     happened: list[Happening],

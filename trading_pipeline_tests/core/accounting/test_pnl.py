@@ -108,7 +108,7 @@ def test_nav_is_unchanged_by_a_split_at_the_split_price() -> None:
 marks = st.dictionaries(symbols, prices.map(lambda p: Mark(price=Decimal(p), source="close")))
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(st.lists(happenings, max_size=25), marks)
 def test_nav_is_cash_put_in_plus_realized_plus_unrealized_less_fees_exactly(
     happened: list[Happening], found: dict[str, Mark]

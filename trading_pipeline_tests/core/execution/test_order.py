@@ -150,7 +150,7 @@ events = st.one_of(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.lists(events, max_size=12))
 def test_no_sequence_of_events_leaves_the_table(
     happenings: list[tuple[OrderState, str | None] | int],

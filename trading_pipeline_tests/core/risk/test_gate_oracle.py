@@ -36,7 +36,7 @@ def test_the_gate_agrees_with_the_oracle_on_random_books_and_baskets() -> None:
     assert seen == {None} | {check.__name__ for check in CHECKS} - ELSEWHERE
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.integers(0, 10**9))
 def test_reducing_never_raises_any_position_whichever_orders_fill(seed: int) -> None:
     basket, now = case(Random(seed))
@@ -50,7 +50,7 @@ def test_reducing_never_raises_any_position_whichever_orders_fill(seed: int) -> 
             assert all(abs(with_them[s]) <= abs(q) for s, q in without.items())
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.integers(0, 10**9))
 def test_what_went_through_goes_through_again_by_itself(seed: int) -> None:
     basket, now = case(Random(seed))
