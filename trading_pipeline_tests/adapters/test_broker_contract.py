@@ -141,6 +141,15 @@ def test_what_rests_and_what_traded_is_told_whoever_sent_it(place: Place) -> Non
     assert place.broker.trades(next_session(NEXT)) == []
 
 
+def test_trades_of_several_orders_bear_their_ids(place: Place) -> None:
+    orders = [make_order(client_order_id=f"tp-{number}") for number in range(3)]
+    for order in orders:
+        place.broker.submit(order)
+    place.trade_session(NEXT)
+    told = {trade.client_order_id for trade in place.broker.trades()}
+    assert told == {order.client_order_id for order in orders}
+
+
 def test_activities_are_told_from_a_date_on(place: Place) -> None:
     everything = place.broker.activities()
     assert place.broker.activities(everything[0].session) == everything

@@ -40,7 +40,9 @@ class Lists:
         """Return the client ids of orders by Alpaca's ids."""
         missing = set(ids) - self._names.keys()
         if len(missing) < LIST_FROM:
-            raws: Iterable[Mapping[str, Any]] = (self.read(f"/orders/{one}") for one in missing)
+            raws: Iterable[Mapping[str, Any]] = [
+                self.read(f"/orders/{one}") for one in sorted(missing)
+            ]
         else:
             raws = self.orders()
         for raw in raws:

@@ -168,7 +168,8 @@ class Engine:
         return SettingsError(f"The query cannot be answered: {said}.")
 
 
-_GONE = ("No files found", "No such file")
+_GONE = ("No files found", "No such file", ".parquet/**")
+"""What DuckDB says of a file that is not there; in the last case it took it for a folder."""
 
 
 def _fault_of(path: Path, said: str) -> DataError:
