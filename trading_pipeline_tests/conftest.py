@@ -1,5 +1,6 @@
 """Fixtures shared by all tests; a server starts when the first test of a worker asks for it."""
 
+import gc
 import itertools
 import json
 import os
@@ -41,6 +42,12 @@ def pytest_configure() -> None:
     """Forget the settings of whoever runs the tests; the ones that a test wants it sets itself."""
     for name in [name for name in os.environ if name.startswith(("TP_", "DAGSTER_"))]:
         del os.environ[name]
+
+
+def pytest_collection_finish() -> None:
+    """Take what was imported out of every later garbage collection, which saves a tenth."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
