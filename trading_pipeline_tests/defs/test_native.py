@@ -65,7 +65,7 @@ def server(project: Path) -> Iterator[str]:
     """The address of `dagster dev` in that project: web server, daemon and code."""
     port = free_port()
     words = [DAGSTER, "dev", "--host", "127.0.0.1", "--port", str(port)]
-    words += ["-m", "trading_pipeline.definitions"]
+    words += ["--workspace", str(project / "workspace.yaml")]
     process = spawn(
         words,
         log=project / "dagster.log",
@@ -98,7 +98,8 @@ def test_a_backfill_of_everything_from_the_web_page_is_one_run_and_sends_no_orde
     before = books(project)
     data = "raw_bars corporate_actions clean_bars quarantined_bars universe features model"
     keys = [*data.split(), "predictions", "signals", "target_weights"]
-    keys += ["orders", "fills", "positions", "pnl", "risk", "report"]
+    keys += ["shadow_predictions", "reconciliation", "orders", "fills"]
+    keys += ["positions", "exposure", "pnl", "risk", "report"]
     started = _ask(
         server,
         BACKFILL,
