@@ -14,6 +14,7 @@ from typing import Final
 
 from trading_pipeline.adapters.ledger import Ledger, Run, Standing
 from trading_pipeline.core.accounting.pnl import Mark, mark
+from trading_pipeline.core.execution.breaks import Break
 from trading_pipeline.core.execution.order import Order, OrderState
 from trading_pipeline.core.market.calendar import previous_session
 from trading_pipeline.core.risk.breaker import BREAKER, Breaker, Trip, Value, Vitals, step
@@ -133,7 +134,7 @@ def vitals_of(
     """Return the account's vital signs as they are now; nothing is written."""
     begun = ledger.first_session() is not None
     newest = _newest_orders(ledger.orders())
-    failures, breaks = _ask(ledger, broker, rules=rules, now=now) if begun else (0, ())
+    failures, held = _ask(ledger, broker, rules=rules, now=now) if begun else (0, ())
     answered = [order for order in newest if order.state in _ANSWERED]
     return Vitals(
         values=_values(ledger, prices),
@@ -141,7 +142,8 @@ def vitals_of(
         broker_errors=failures + _unanswered(newest),
         answered=len(answered),
         rejected=sum(order.state is OrderState.REJECTED for order in answered),
-        breaks=breaks,
+        breaks=[each.figures for each in held],
+        is_untied=any(each.blocks_everything for each in held),
         model_failures=_model_failures(model) if model and begun else (),
     )
 
@@ -186,16 +188,12 @@ def _unanswered(orders: Sequence[Order]) -> int:
 
 def _ask(
     ledger: Ledger, broker: Broker, *, rules: BreakerRules, now: datetime
-) -> tuple[int, Sequence[str]]:
-    """Return how often in a row the broker did not answer, and why nothing may be traded.
-
-    A break of one symbol stops its own orders only: the breaker is for cash that does not tie.
-    """
+) -> tuple[int, Sequence[Break]]:
+    """Return how often in a row the broker did not answer, and the breaks that are held."""
     failures = 0
     while failures < rules.max_broker_errors:
         try:
-            found = reconcile(ledger, broker, cause=BREAKER, now=now, write=False)
-            return failures, [each.figures for each in found.held if each.blocks_everything]
+            return failures, reconcile(ledger, broker, cause=BREAKER, now=now, write=False).held
         except TransientError:
             failures += 1
     return failures, ()

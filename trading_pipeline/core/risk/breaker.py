@@ -18,6 +18,9 @@ from trading_pipeline.core.risk.limits import BreakerRules, TradingState
 BREAKER: Final = "breaker"
 """Who says so when trading is stopped by rule."""
 
+CASH_COUNTS: Final = 3
+"""As how many breaks cash that does not tie counts: it says that something is missing."""
+
 ZERO: Final = Decimal(0)
 
 
@@ -36,7 +39,7 @@ class Vitals:
 
     `minutes_behind` is the age of the newest live mark, None without live marks; `broker_errors`
     are calls in a row that got no answer; `answered` and `rejected` are orders of the newest
-    session; `breaks` and `model_failures` are sentences.
+    session; `breaks` and `model_failures` are sentences, `is_untied` that cash is among the breaks.
     """
 
     values: Sequence[Value]
@@ -45,6 +48,7 @@ class Vitals:
     answered: int = 0
     rejected: int = 0
     breaks: Sequence[str] = ()
+    is_untied: bool = False
     model_failures: Sequence[str] = ()
 
 
@@ -114,10 +118,11 @@ def _is_news(trip: Trip, told: Decimal | None) -> bool:
 def _reached(vitals: Vitals, rules: BreakerRules) -> Iterator[Trip]:
     yield from _losses(vitals, rules)
     session = str(vitals.values[-1].session) if vitals.values else ""
+    broken = len(vitals.breaks) + (CASH_COUNTS - 1) * vitals.is_untied
     counts = (
         ("stale_data", vitals.minutes_behind or 0, rules.max_minutes_behind),
         ("broker_errors", vitals.broker_errors, rules.max_broker_errors),
-        ("reconciliation", len(vitals.breaks), rules.max_breaks),
+        ("reconciliation", broken, rules.max_breaks),
         ("model_failure", len(vitals.model_failures), rules.max_model_failures),
     )
     says = {

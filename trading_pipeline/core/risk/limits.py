@@ -42,7 +42,10 @@ class BreakerRules(BaseModel):
         default=4, gt=0, le=1_000, description="answered orders below which no rate is judged"
     )
     max_breaks: int = Field(
-        default=1, gt=0, le=1_000, description="differences between our book and the broker's"
+        default=3,
+        gt=0,
+        le=1_000,
+        description="breaks between our book and the broker's; one of cash counts as three",
     )
     max_model_failures: int = Field(
         default=1, gt=0, le=100, description="models in use that cannot be used"

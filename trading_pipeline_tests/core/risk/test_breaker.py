@@ -99,9 +99,13 @@ def test_the_loss_of_another_session_is_another_trip() -> None:
 
 
 def test_breaks_halt_because_it_is_not_known_what_reduces() -> None:
-    (trip,) = step(Breaker(), Vitals(values=(), breaks=["1 share of IBM against 2"]), RULES).trips
+    broken = [f"1 share of {symbol} against 2" for symbol in ("IBM", "MSFT", "AAPL")]
+    assert step(Breaker(), Vitals(values=(), breaks=broken[:2]), RULES).trips == ()
+    (trip,) = step(Breaker(), Vitals(values=(), breaks=broken), RULES).trips
     assert trip.state is TradingState.HALTED
-    assert trip.sentence == "Our book and the broker's differ: 1 share of IBM against 2."
+    cash = Vitals(values=(), breaks=["1 dollar of cash against 2"], is_untied=True)
+    assert codes(step(Breaker(), cash, RULES)) == ["reconciliation"]
+    assert trip.sentence == f"Our book and the broker's differ: {'; '.join(broken)}."
 
 
 @pytest.mark.parametrize(("answered", "rejected", "trips"), [(3, 3, 0), (4, 2, 1), (9, 4, 0)])
