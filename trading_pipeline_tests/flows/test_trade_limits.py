@@ -197,6 +197,8 @@ def test_what_others_have_on_its_way_takes_buying_power(
 
 TOGETHER = {
     "max_gross_exposure": "0.3",
+    "max_long_exposure": "0.3",
+    "max_net_exposure": "0.3",
     "max_turnover": "0.3",
     "max_orders_per_session": "1",
     "max_orders_per_minute": "1",
@@ -211,7 +213,7 @@ def trade_in_process(places: str, number: int) -> str:
     symbol = ("AAPL", "IBM")[number]
     targets = targets_of(SESSION, **{symbol: 0.5}).with_columns(strategy=pl.lit(name))
     limits = RiskLimits.model_validate({limit: TOGETHER[limit]})
-    mandate = make_mandate(strategy=name, limits=limits)
+    mandate = make_mandate(strategy=name, limits=limits, shares_account=True)
     done = trade(Ledger(url), broker, targets, MARKS, mandate=mandate, now=NOW)
     mine = [order for order in done.orders if order.symbol == symbol]
     return mine[0].state.value
