@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import polars as pl
+import pytest
 
 from trading_pipeline.core.accounting.book import CashEntry, EntryKind
 from trading_pipeline.core.execution.account import BrokerOrder
@@ -43,6 +44,9 @@ NOW = datetime(2012, 6, 4, 12, 0, tzinfo=UTC)
 """Between that session's close and the next one's open."""
 
 STRATEGY = "alpha_baseline"
+
+on_sqlite = pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
+"""For a test whose question the database has no part in: its neighbors ask PostgreSQL as well."""
 
 
 def make_decision(session: date = SESSION, **changes: Any) -> Decision:
@@ -263,7 +267,7 @@ def run_at_once(work: Callable[[str, int], str], url: str, count: int = 2) -> li
         process.start()
     found = [answers.get() for _ in processes]
     for process in processes:
-        process.join(30)
+        process.join(60)
     return sorted(found)
 
 

@@ -34,22 +34,19 @@ _PROJECT = Path(__file__).parents[1]
 _STATE = ("lake", "ledger.db", "simulated_broker.db", "models")
 _QUICK_RECORDS = """
 telemetry: {{enabled: false}}
-run_storage:
-  module: dagster._core.storage.runs
-  class: SqliteRunStorage
-  config: {{base_dir: {folder}/records}}
-event_log_storage:
-  module: dagster._core.storage.event_log
-  class: InMemoryEventLogStorage
-schedule_storage:
-  module: dagster._core.storage.schedules
-  class: SqliteScheduleStorage
-  config: {{base_dir: {folder}/records}}
+compute_logs:
+  module: dagster._core.storage.noop_compute_log_manager
+  class: NoOpComputeLogManager
+storage:
+  custom:
+    module: trading_pipeline_tests.quick_records
+    class: QuickRecords
+    config: {{folder: {folder}/records}}
 """
 
 
 def make_home(folder: Path) -> Path:
-    """A project folder without data; Dagster's event log stays in memory, which is faster."""
+    """A project folder without data; Dagster's records stay in memory, which is faster."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "dagster.yaml").write_text(_QUICK_RECORDS.format(folder=folder))
     return folder
@@ -87,8 +84,15 @@ def paper_runs(
     home: Path, runs: Sequence[Sequence[str]], **environment: str
 ) -> list[tuple[int, str, str]]:
     """Several of them, one after the other, in one process that has imported everything once."""
+    return commands(home, [["paper-run", *words] for words in runs], **environment)
+
+
+def commands(
+    home: Path, lines: Sequence[Sequence[str]], **environment: str
+) -> list[tuple[int, str, str]]:
+    """`trading-pipeline …` for each of the lines, in one process: exit code, output, errors."""
     results = home / "results.json"
-    process = FORKS.Process(target=_commands, args=(home, runs, environment, results), daemon=True)
+    process = FORKS.Process(target=_commands, args=(home, lines, environment, results), daemon=True)
     process.start()
     process.join(240)
     assert process.exitcode == 0, f"the process ended with {process.exitcode}"
@@ -138,10 +142,10 @@ def books(home: Path) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def _commands(
-    home: Path, runs: Sequence[Sequence[str]], environment: Mapping[str, str], results: Path
+    home: Path, lines: Sequence[Sequence[str]], environment: Mapping[str, str], results: Path
 ) -> None:
     _enter(home, environment)
-    found = [_command(["paper-run", *words]) for words in runs]
+    found = [_command([*words]) for words in lines]
     results.write_text(json.dumps(found))
     os._exit(0)  # a forked process has nothing to tidy up
 

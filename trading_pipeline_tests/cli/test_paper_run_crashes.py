@@ -23,7 +23,7 @@ DATA = (
     "signals",
     "target_weights",
 )
-"""Steps that write what can be computed again; each is killed in turn."""
+"""Steps that write what can be computed again."""
 
 BOOKS = ("reconciliation", "orders", "fills", "accounts", "risk", "report")
 """Steps that write what cannot, and what comes after."""
@@ -44,6 +44,7 @@ def test_these_are_all_the_steps_of_a_day(first_day: Path) -> None:
     assert {node.name for node in day.nodes} == {*DATA, *BOOKS}
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("step", BOOKS)
 def test_a_day_killed_after_a_step_and_run_again_equals_one_clean_run(
     home: Path, clean_books: dict[str, list[tuple[object, ...]]], step: str
@@ -54,10 +55,11 @@ def test_a_day_killed_after_a_step_and_run_again_equals_one_clean_run(
     assert books(home) == clean_books
 
 
-def test_a_day_killed_after_each_of_its_data_steps_in_turn_equals_one_clean_run(
-    home: Path, clean_books: dict[str, list[tuple[object, ...]]]
+@pytest.mark.parametrize("steps", [DATA, BOOKS])
+def test_a_day_killed_after_each_of_its_steps_in_turn_equals_one_clean_run(
+    home: Path, clean_books: dict[str, list[tuple[object, ...]]], steps: tuple[str, ...]
 ) -> None:
-    for step in DATA:
+    for step in steps:
         assert killed_run(home, SESSION, step) == -9, step
     again = report_of(home, SESSION)
     assert again["status"] == "success"

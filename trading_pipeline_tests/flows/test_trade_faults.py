@@ -19,6 +19,7 @@ from trading_pipeline_tests.fakes import (
     NOW,
     SESSION,
     LossyBroker,
+    on_sqlite,
     run_at_once,
 )
 from trading_pipeline_tests.flows.one_day import (
@@ -91,6 +92,7 @@ def test_a_lost_order_is_not_sent_again_while_trading_is_halted(
     assert broker.find(traded.orders[1].client_order_id) is None
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "faults",
     [

@@ -32,6 +32,7 @@ from trading_pipeline_tests.fakes import (
     make_decision,
     make_mandate,
     make_order,
+    on_sqlite,
     run_at_once,
     targets_of,
 )
@@ -91,6 +92,7 @@ def run(ledger: Ledger, broker: SimulatedBroker, side: int = 1, **limits: object
     return trade(ledger, broker, targets, MARKS, mandate=mandate, now=NOW)
 
 
+@on_sqlite
 @pytest.mark.parametrize("field", sorted(LAST))
 def test_each_limit_stops_an_order(field: str, ledger: Ledger, broker: SimulatedBroker) -> None:
     value, code = LAST[field]
@@ -107,6 +109,7 @@ def test_the_walk_visits_every_field() -> None:
     assert set(LAST) | elsewhere == set(RiskLimits.model_fields)
 
 
+@on_sqlite
 @pytest.mark.parametrize(("most", "states"), [("0.21", "accepted"), ("0.19", "blocked")])
 def test_a_price_that_has_run_away_since_the_decision_stops_an_order(
     ledger: Ledger, broker: SimulatedBroker, most: str, states: str
@@ -122,6 +125,7 @@ def test_a_price_that_has_run_away_since_the_decision_stops_an_order(
     assert order.code == ("price_collar" if states == "blocked" else None)
 
 
+@on_sqlite
 @pytest.mark.parametrize(("most", "codes"), [("0.6", [None]), ("0.59", [None, "borrowing"])])
 def test_too_much_borrowed_cash_stops_an_order(
     ledger: Ledger, broker: SimulatedBroker, most: str, codes: list[str | None]
@@ -137,6 +141,7 @@ def test_too_much_borrowed_cash_stops_an_order(
     assert list(dict.fromkeys(order.code for order in orders)) == codes
 
 
+@on_sqlite
 @pytest.mark.parametrize(("most", "code"), [("0.052", None), ("0.051", "breaker")])
 def test_a_reached_rule_of_the_breaker_stops_an_order(
     ledger: Ledger, broker: SimulatedBroker, most: str, code: str | None
@@ -170,6 +175,7 @@ class ChoosyBroker:
         return getattr(self._broker, name)
 
 
+@on_sqlite
 @pytest.mark.parametrize(("weight", "code"), [(0.2, "buying_power"), (-0.2, "shortable")])
 def test_what_the_broker_grants_limits_the_orders(
     ledger: Ledger, broker: SimulatedBroker, weight: float, code: str
