@@ -27,6 +27,9 @@ settings.load_profile("trading_pipeline")
 
 _numbers = itertools.count(1)
 
+LONGEST = ("test_paper_run", "test_docs", "test_native", "test_trade_crashes")
+"""Files with tests of many seconds."""
+
 EMPTY_LEDGER = """
 SET session_replication_role = replica;  -- no triggers: the ledger's rows cannot be deleted else
 DELETE FROM order_events; DELETE FROM orders; DELETE FROM skips; DELETE FROM decisions;
@@ -42,6 +45,11 @@ def pytest_configure() -> None:
     """Forget the settings of whoever runs the tests; the ones that a test wants it sets itself."""
     for name in [name for name in os.environ if name.startswith(("TP_", "DAGSTER_"))]:
         del os.environ[name]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest first: else a worker ends with one of them while the other has no work."""
+    items.sort(key=lambda item: not item.path.name.startswith(LONGEST))
 
 
 def pytest_collection_finish() -> None:

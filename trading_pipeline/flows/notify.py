@@ -24,7 +24,6 @@ FRESH: Final = timedelta(days=1)
 """What is older is not told any more: it would be of no use."""
 
 _HOUR: Final = timedelta(hours=1)
-_ROWS: Final = 500
 _DAYS: Final = 10
 """Summaries that can be due: more days than these end within one only in a replay."""
 
@@ -106,8 +105,7 @@ def _of_ledger(ledger: Ledger) -> Iterator[Notice]:
         key = f"state:{last.state}:{last.at.isoformat()}"
         title = f"Trading is {last.state}, by {last.who}"
         yield _notice(key, "warning", title, last.reason, last.at)
-    finished = [run for run in ledger.runs(_ROWS) if run.phase == FINISHED]
-    yield from (_day(ledger, run) for run in finished[-_DAYS:])
+    yield from (_day(ledger, run) for run in ledger.runs(_DAYS, FINISHED))
 
 
 def _day(ledger: Ledger, run: Run) -> Notice:

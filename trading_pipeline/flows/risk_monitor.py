@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 SESSIONS: Final = 252
 """Sessions of NAV in which the peak is looked for."""
 
-_ROWS: Final = 500
+_TRIPS: Final = 500
 _ANSWERED: Final = frozenset(OrderState) - {
     OrderState.PLANNED,
     OrderState.BLOCKED,
@@ -91,12 +91,13 @@ def watch(
     vitals = vitals_of(ledger, broker, rules=rules, now=now, prices=prices, model=model)
     trips: tuple[Trip, ...] = ()
     if ledger.trading_state().state is not TradingState.HALTED:
-        before = Breaker(told=told(ledger))
+        last = _last(ledger)
+        before = Breaker(told=_told(last))
         after = step(before, vitals, rules)
         trips = after.trips
         _trip(ledger, trips, now)
         if after.told != before.told:
-            _remember(ledger, after, vitals, now)
+            _remember(ledger, after, vitals, last=last, now=now)
     found = standing(ledger, now=now, rules=rules)
     taken = Withdrawn()
     if found.state is not TradingState.ACTIVE:
@@ -108,18 +109,14 @@ def alerts(ledger: Ledger) -> list[Alert]:
     """Return what the breaker has told, oldest first: each trip once, for whoever delivers it."""
     return [
         Alert(code=told["code"], sentence=told["sentence"], session=run.session, at=run.at)
-        for run in ledger.runs(_ROWS)
-        if run.phase == BREAKER
+        for run in ledger.runs(_TRIPS, BREAKER)
         for told in run.detail["alerts"]
     ]
 
 
 def told(ledger: Ledger) -> dict[tuple[str, str], Decimal]:
     """Return what the breaker has told and is not over: the value then, by code and anchor."""
-    for run in reversed(ledger.runs(_ROWS)):
-        if run.phase == BREAKER:
-            return {(code, anchor): Decimal(value) for code, anchor, value in run.detail["told"]}
-    return {}
+    return _told(_last(ledger))
 
 
 def vitals_of(
@@ -219,10 +216,23 @@ def _trip(ledger: Ledger, trips: Sequence[Trip], now: datetime) -> None:
     stop(ledger, state, who=BREAKER, reason=" ".join(t.sentence for t in trips), now=now)
 
 
-def _remember(ledger: Ledger, breaker: Breaker, vitals: Vitals, now: datetime) -> None:
+def _last(ledger: Ledger) -> Run | None:
+    return next(iter(ledger.runs(1, BREAKER)), None)
+
+
+def _told(last: Run | None) -> dict[tuple[str, str], Decimal]:
+    if last is None:
+        return {}
+    return {(code, anchor): Decimal(value) for code, anchor, value in last.detail["told"]}
+
+
+def _remember(
+    ledger: Ledger, breaker: Breaker, vitals: Vitals, *, last: Run | None, now: datetime
+) -> None:
+    """Keep what is told from now on, unless another process that looked as well came first."""
     session = vitals.values[-1].session if vitals.values else now.date()
     kept = [[code, anchor, str(value)] for (code, anchor), value in breaker.told.items()]
     alerts = [{"code": trip.code, "sentence": trip.sentence} for trip in breaker.trips]
     detail = {"told": kept, "alerts": alerts}
     run = Run(run_id=BREAKER, phase=BREAKER, session=session, at=now, detail=detail)
-    ledger.append_run(run)
+    ledger.append_run_after(last, run)

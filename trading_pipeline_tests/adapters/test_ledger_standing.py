@@ -81,6 +81,18 @@ def test_runs_are_told_in_the_order_they_happened(ledger: Ledger) -> None:
         ledger.append_run(run)
     assert ledger.runs(10) == told
     assert ledger.runs(2) == told[1:]
+    assert ledger.runs(2, "started") == told[:1]
+
+
+def test_a_run_is_appended_only_to_what_its_writer_has_seen(ledger: Ledger) -> None:
+    first, second = (
+        Run(run_id=name, phase="p", session=SESSION, at=NOW, detail={"by": name}) for name in "ab"
+    )
+    assert ledger.append_run_after(None, first)
+    assert not ledger.append_run_after(None, second)
+    ledger.append_run(Run(run_id="a", phase="another", session=SESSION, at=NOW, detail={}))
+    assert ledger.append_run_after(first, second)
+    assert ledger.runs(9, "p") == [first, second]
 
 
 def test_a_detail_may_hold_money_and_dates(ledger: Ledger) -> None:

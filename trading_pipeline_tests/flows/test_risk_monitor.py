@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from trading_pipeline.adapters.ledger import Ledger
+from trading_pipeline.adapters.ledger import Ledger, Run
 from trading_pipeline.adapters.simulated_broker import SimulatedBroker
 from trading_pipeline.core.accounting.pnl import Mark, Pnl
 from trading_pipeline.core.execution.account import Account
@@ -17,7 +17,7 @@ from trading_pipeline.core.execution.order import OrderState, move
 from trading_pipeline.core.risk.limits import BreakerRules, TradingState
 from trading_pipeline.errors import ModelCorruptError, TransientError
 from trading_pipeline.flows.halt import release, standing, stop
-from trading_pipeline.flows.risk_monitor import Prices, Watched, watch
+from trading_pipeline.flows.risk_monitor import Prices, Watched, alerts, told, watch
 from trading_pipeline_tests.factories import sessions_from
 from trading_pipeline_tests.fakes import NOW, SESSION, make_decision, make_entry, make_order
 
@@ -92,6 +92,40 @@ def test_a_day_that_loses_too_much_stops_trading_once_and_recovers_by_the_stated
     worse = look(restarted, broker, 10_006)
     assert [trip.code for trip in worse.trips] == ["daily_loss", "drawdown"]
     restarted.close()
+
+
+def test_two_that_look_at_once_tell_one_trip_once(
+    ledger: Ledger, ledger_url: str, broker: SimulatedBroker
+) -> None:
+    worth(ledger, 100_000, 94_900)
+    others: list[Watched] = []
+
+    class Interrupted(Ledger):
+        """Another process looks as well, from beginning to end, when this one stops trading."""
+
+        def append_halt(self, *words: Any, **more: Any) -> None:
+            super().append_halt(*words, **more)
+            if not others:
+                others.append(look(ledger, broker))
+
+    looking = Interrupted(ledger_url)
+    ours = look(looking, broker)
+    looking.close()
+    assert [trip.code for trip in (*ours.trips, *others[0].trips)] == ["daily_loss"] * 2
+    assert [alert.code for alert in alerts(ledger)] == ["daily_loss"]
+
+
+def test_what_was_told_is_remembered_behind_any_number_of_other_runs(
+    ledger: Ledger, broker: SimulatedBroker
+) -> None:
+    worth(ledger, 100_000, 94_900)
+    look(ledger, broker)
+    before = told(ledger)
+    for _ in range(30):
+        ledger.append_run(Run(run_id="r", phase="started", session=DAYS[1], at=NOW, detail={}))
+    assert before
+    assert told(ledger) == before
+    assert len(alerts(ledger)) == 1
 
 
 def test_a_halt_by_hand_is_never_weakened_and_does_not_hide_a_trip(

@@ -273,13 +273,26 @@ class Ledger(BookKeeping):
         with self._engine.writing() as connection:
             rows.insert(connection, t.runs, [rows.row_of(t.runs, run)])
 
-    def runs(self, count: int) -> list[Run]:
-        """Return the last `count` rows of runs, oldest first."""
-        newest = select(t.runs).order_by(t.runs.c.id.desc()).limit(count)
+    def append_run_after(self, before: Run | None, run: Run) -> bool:
+        """Append `run` if `before` is still the newest of its phase; return whether it was."""
+        with self._engine.writing() as connection:
+            newest = _runs(connection, 1, run.phase)
+            if newest != ([before] if before else []):
+                return False
+            rows.insert(connection, t.runs, [rows.row_of(t.runs, run)])
+        return True
+
+    def runs(self, count: int, phase: str | None = None) -> list[Run]:
+        """Return the last `count` rows of runs, oldest first; of one phase, if it is named."""
         with self._engine.reading() as connection:
-            found = connection.execute(newest).mappings().all()
-        names = ("run_id", "phase", "session", "at", "detail")
-        return [Run(**{name: row[name] for name in names}) for row in reversed(found)]
+            return _runs(connection, count, phase)
+
+
+def _runs(connection: sa.Connection, count: int, phase: str | None) -> list[Run]:
+    asked = select(t.runs).order_by(t.runs.c.id.desc()).limit(count)
+    found = connection.execute(asked.where(t.runs.c.phase == phase) if phase else asked)
+    names = ("run_id", "phase", "session", "at", "detail")
+    return [Run(**{name: row[name] for name in names}) for row in reversed(found.mappings().all())]
 
 
 def _decision(connection: sa.Connection, strategy: str, session: date) -> Decision | None:
