@@ -116,11 +116,12 @@ class QuarantinedBars(Table):
 class BarVerdicts(Table):
     """What became of suspect bars, every word kept; `session` is the bar's.
 
-    `verdict` is `confirmed` or `reverted` by rule, `released` or `rejected` by a person;
-    `decided_in` is the session in which it was said, `decided_by` is `rule` or the person's name.
+    `verdict` is `confirmed` or `reverted` by rule, `confirmed` or `contradicted` by a second
+    vendor, `released` or `rejected` by a person; `decided_in` is the session in which it was said,
+    `decided_by` is `rule`, `vendor` and its name, or the person's name.
     """
 
-    verdict: str = pa.Field(isin=["confirmed", "reverted", "released", "rejected"])
+    verdict: str = pa.Field(isin=["confirmed", "contradicted", "reverted", "released", "rejected"])
     decided_in: date
     decided_by: str = pa.Field(str_length={"min_value": 1})
     reason: str

@@ -8,12 +8,14 @@ import polars as pl
 
 from trading_pipeline.adapters.file_data.members import read_members
 from trading_pipeline.adapters.lake import Lake
+from trading_pipeline.core.market.freshness import LIVE
 from trading_pipeline.core.market.watch import BLOCKING, WATCHES
 from trading_pipeline.defs.metadata import at_each, check_results, described, numbers_of, table
 from trading_pipeline.defs.partitions import BACKFILL, SESSIONS, sessions_of
-from trading_pipeline.defs.resources import cast_of
+from trading_pipeline.defs.resources import cast_of, second_vendor
 from trading_pipeline.flows.clean import GateRules, clean
 from trading_pipeline.flows.ingest import Ingested, ingest_actions, ingest_bars
+from trading_pipeline.flows.look import live_freshness
 from trading_pipeline.flows.ports import MarketData
 from trading_pipeline.flows.select import select
 from trading_pipeline.flows.window import with_history
@@ -27,6 +29,15 @@ _COMMON = {"group_name": "market", "owners": ["team:data"]}
     partitions_def=SESSIONS,
     backfill_policy=BACKFILL,
     kinds={"polars", "parquet"},
+    check_specs=[
+        dg.AssetCheckSpec(
+            LIVE,
+            asset="raw_bars",
+            blocking=True,
+            description="Enough symbols were quoted in the last minutes of trading. Blocks the day "
+            "while the exchange is open; a warning when it is closed.",
+        )
+    ],
     description="Daily bars as the vendor delivered them, every restatement kept. The first run "
     "fetches the history that features and training need.",
 )
@@ -41,8 +52,16 @@ def raw_bars(
     sessions = _with_history(lake, "raw_bars", asked, settings)
     done = ingest_bars(lake, vendor, symbols=symbols, sessions=sessions, now=utc_now())
     unreadable: Sequence[str] = getattr(vendor, "unreadable", ())
-    told = {"unreadable_lines": len(unreadable), "unreadable": "\n".join(unreadable[:20]) or "none"}
-    return _ingested(asked, done, **told)
+    told: dict[str, str | int] = {
+        "unreadable_lines": len(unreadable),
+        "unreadable": "\n".join(unreadable[:20]) or "none",
+        "vendor_requests": getattr(vendor, "requests", 0),
+    }
+    live = live_freshness(
+        vendor, symbols=symbols, session=asked[-1], now=utc_now(), rules=settings.freshness
+    )
+    checked = check_results("raw_bars", {asked[-1]: [live]})
+    return _ingested(asked, done, **told)._replace(check_results=checked)
 
 
 @dg.asset(
@@ -130,8 +149,11 @@ def quality_gate(
             convention=settings.adjustment,
             watch=settings.watch,
         ),
+        second=second_vendor(settings),
     )
-    outcomes = {session: done.outcomes[session] for session in asked}
+    outcomes = done.outcomes.of(asked)
+    for session, found in outcomes.items():  # of a range, too, the UI draws each session's own
+        context.add_asset_metadata(numbers_of(found), "clean_bars", partition_key=str(session))
     odd = done.action_checks.filter(pl.col("verdict").is_in(["contradicted", "late"]))
     yield dg.MaterializeResult(
         "clean_bars",
@@ -139,9 +161,10 @@ def quality_gate(
             asked,
             described(
                 done.clean,
-                **numbers_of(outcomes[asked[-1]]),
                 actions_not_applied=odd.height,
                 odd_actions=table(odd),
+                second_vendor_said=done.second_words.height,
+                second_vendor=table(done.second_words),
             ),
         ),
     )

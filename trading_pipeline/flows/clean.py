@@ -12,17 +12,16 @@ from trading_pipeline.core.market.announcements import compare, credible
 from trading_pipeline.core.market.calendar import session_window
 from trading_pipeline.core.market.checks import CheckOutcome, listed
 from trading_pipeline.core.market.corporate_actions import Convention
-from trading_pipeline.core.market.freshness import FreshnessRules, check_freshness
-from trading_pipeline.core.market.quality import Gated, QualityRules, check_session, gate
+from trading_pipeline.core.market.expected import LOOK_BACK, absent
+from trading_pipeline.core.market.freshness import FreshnessRules, Late, check_freshness
+from trading_pipeline.core.market.quality import Gated, QualityRules, check_sessions, gate
 from trading_pipeline.core.market.restatements import current, known_actions
-from trading_pipeline.core.market.verdicts import RULE, apply, by_rule, in_force
+from trading_pipeline.core.market.verdicts import RULE, apply, by_rule, in_force, still_meant
 from trading_pipeline.core.market.watch import WatchRules, watch
 from trading_pipeline.errors import MissingDataError
+from trading_pipeline.flows.confirm import SecondVendor, confirm
 from trading_pipeline.flows.quarantine import record
 from trading_pipeline.flows.window import checked, missing_sessions, rows_of, span
-
-LOOK_BACK = 70
-"""Sessions of raw bars before a session that its verdicts look at."""
 
 _log = logging.getLogger(__name__)
 
@@ -56,25 +55,41 @@ class Outcomes(Mapping[date, list[CheckOutcome]]):
         self._gated, self._rules = gated, rules
         self._bars = bars.sort("session", maintain_order=True)
 
-    def __getitem__(self, session: date) -> list[CheckOutcome]:
-        if session not in self._sessions:
-            raise KeyError(session)
-        bars = _cut(self._bars, session_window(session, LOOK_BACK + 1)[0], session)
-        gated = self._of(session)
-        known = bars.group_by("symbol").agg(pl.col("session").max()).sort("symbol")
-        expected = known["symbol"].to_list()
-        return [
-            *check_session(session, gated, expected, self._rules.quality),
-            check_freshness(known, session, expected, self._rules.freshness),
-            *watch(session, bars, gated.suspects, self._rules.watch),
-        ]
+    def of(self, sessions: Iterable[date]) -> dict[date, list[CheckOutcome]]:
+        """The checks of some of the sessions, made at once; KeyError for any other."""
+        asked = sorted(set(sessions))
+        if others := [session for session in asked if session not in self._sessions]:
+            raise KeyError(others[0])
+        bars = _cut(self._bars, session_window(asked[0], LOOK_BACK + 1)[0], asked[-1])
+        gated, away = self._between(asked[0], asked[-1]), absent(bars, asked)
+        judged = check_sessions(asked, gated, away, self._rules.quality)
+        fresh = self._fresh(asked, bars, away)
+        seen = watch(asked, bars, gated.suspects, self._rules.watch)
+        return {session: [*judged[session], fresh[session], *seen[session]] for session in asked}
 
-    def _of(self, session: date) -> Gated:
-        """What the gate made of the session, found without a look at any other."""
+    def _fresh(
+        self, asked: list[date], bars: pl.DataFrame, away: pl.DataFrame
+    ) -> dict[date, CheckOutcome]:
+        late = dict[date, list[Late]]()
+        for symbol, session, last, behind in away.iter_rows():
+            late.setdefault(session, []).append((symbol, last, behind))
+        came = dict(bars.group_by("session").agg(pl.col("symbol").n_unique()).iter_rows())
+        found = dict[date, CheckOutcome]()
+        for session in asked:
+            its = late.get(session, [])
+            expected = came.get(session, 0) + len(its)
+            found[session] = check_freshness(session, its, expected, self._rules.freshness)
+        return found
+
+    def __getitem__(self, session: date) -> list[CheckOutcome]:
+        return self.of([session])[session]
+
+    def _between(self, first: date, last: date) -> Gated:
+        """What the gate made of the sessions first…last, found without a look at any other."""
         return Gated(
-            clean=_cut(self._gated.clean, session, session),
-            quarantined=_cut(self._gated.quarantined, session, session),
-            suspects=_cut(self._gated.suspects, session, session),
+            clean=_cut(self._gated.clean, first, last),
+            quarantined=_cut(self._gated.quarantined, first, last),
+            suspects=_cut(self._gated.suspects, first, last),
         )
 
     def __iter__(self) -> Iterator[date]:
@@ -92,16 +107,25 @@ def _cut(rows: pl.DataFrame, first: date, last: date) -> pl.DataFrame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cleaned:
-    """The asked sessions after the gate: the tables as written, and each session's checks."""
+    """The asked sessions after the gate: the tables as written, and each session's checks.
+
+    second_words: what a second vendor said that is new, shaped like bar_verdicts.
+    """
 
     clean: pl.DataFrame
     quarantined: pl.DataFrame
     action_checks: pl.DataFrame
-    outcomes: Mapping[date, list[CheckOutcome]]
+    second_words: pl.DataFrame
+    outcomes: Outcomes
 
 
 def clean(
-    lake: Lake, *, symbols: Sequence[str], sessions: Iterable[date], rules: GateRules
+    lake: Lake,
+    *,
+    symbols: Sequence[str],
+    sessions: Iterable[date],
+    rules: GateRules,
+    second: SecondVendor | None = None,
 ) -> Cleaned:
     """Part the raw bars of these sessions into clean and quarantined ones, and check each session.
 
@@ -111,7 +135,8 @@ def clean(
     than the look-back. Raises MissingDataError where raw bars or actions of a session are not held.
 
     What these sessions say of earlier suspects is recorded, and a bar that turns out to have been
-    an error leaves its own session. The same raw rows, known at the same time, give the same bytes.
+    an error leaves its own session. A `second` vendor is asked about the suspects of the sessions.
+    The same raw rows, known at the same time, give the same bytes.
     """
     asked = checked(sessions)
     for table in ("raw_bars", "corporate_actions"):
@@ -130,7 +155,12 @@ def clean(
     whole = gate(bars, actions, rules.quality, convention=rules.convention)
     settled = by_rule(_settled_in(whole.suspects, asked), bars)
     changed = record(lake, settled)
-    verdicts = in_force(lake.read("bar_verdicts", *reach, symbols=symbols), known)
+    said = (
+        confirm(lake, second, rows_of(whole.suspects, asked), bars) if second else settled.clear()
+    )
+    verdicts = in_force(
+        still_meant(lake.read("bar_verdicts", *reach, symbols=symbols), _known(raw, known)), known
+    )
     gated, checked_actions = _of(apply(whole, verdicts), asked), rows_of(checks, asked)
     lake.write("quarantined_bars", gated.quarantined, asked, symbols=symbols)
     lake.write("clean_bars", gated.clean, asked, symbols=symbols)
@@ -146,8 +176,13 @@ def clean(
         clean=gated.clean,
         quarantined=gated.quarantined,
         action_checks=checked_actions,
+        second_words=said,
         outcomes=Outcomes(asked, seen, bars, rules),
     )
+
+
+def _known(raw: pl.DataFrame, at: datetime | None) -> pl.DataFrame:
+    return raw if at is None else raw.filter(pl.col("known_at") <= at)
 
 
 def _settled_in(suspects: pl.DataFrame, asked: list[date]) -> pl.DataFrame:

@@ -121,6 +121,8 @@ def without_outsiders(lake: Lake, rows: pl.DataFrame, symbols: Sequence[str]) ->
     first, last = rows["session"].sort().gather([0, -1])
     judged = lake.read("universe", first, last, symbols=symbols)
     out = judged.filter(pl.col("reason").is_not_null())
+    if out.is_empty():
+        return rows
     return rows.join(out, on=_KEY, how="anti", maintain_order="left")
 
 

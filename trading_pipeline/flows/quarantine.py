@@ -12,7 +12,7 @@ from trading_pipeline.adapters.lake import Lake
 from trading_pipeline.core.market.calendar import require_session
 from trading_pipeline.core.market.quality import SUSPECT
 from trading_pipeline.core.market.restatements import merge
-from trading_pipeline.core.market.verdicts import REJECTED, RULE, VERDICTS_KEY, in_force
+from trading_pipeline.core.market.verdicts import REJECTED, RULE, VENDOR, VERDICTS_KEY, in_force
 from trading_pipeline.errors import SettingsError
 from trading_pipeline.flows.window import rows_of
 
@@ -88,7 +88,8 @@ def say(lake: Lake, symbol: str, session: date, word: Word) -> None:
 
 
 def _require_signed(word: Word) -> None:
-    if not word.by.strip() or word.by == RULE or not word.reason.strip():
+    is_person = word.by.strip() and word.by != RULE and not word.by.startswith(VENDOR)
+    if not is_person or not word.reason.strip():
         raise SettingsError("A verdict needs the name of a person and a reason.")
     if word.at.tzinfo is None:
         raise SettingsError(f"The time {word.at} has no time zone: an aware one is expected.")

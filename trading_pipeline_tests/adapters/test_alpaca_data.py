@@ -1,6 +1,7 @@
 """What is particular to the vendor `alpaca`, through the real client against a loopback twin."""
 
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,9 @@ import polars as pl
 import pytest
 
 from trading_pipeline.adapters.alpaca_data import AlpacaData, DataAccess
-from trading_pipeline.core.market.freshness import FreshnessRules, require_fresh
-from trading_pipeline.errors import RejectedError, SettingsError, StaleDataError, TransientError
+from trading_pipeline.core.market.freshness import FreshnessRules
+from trading_pipeline.errors import RejectedError, SettingsError, TransientError
+from trading_pipeline.flows.look import live_freshness
 from trading_pipeline_tests.alpaca_twin import KEY, SECRET, AlpacaTwin, Fault
 from trading_pipeline_tests.factories import random_bars, sessions_from
 
@@ -17,6 +19,7 @@ DAYS = sessions_from(count=40)
 BARS = random_bars(("AAA", "BBB", "CCC"), DAYS)
 NAMES = ["AAA", "BBB", "CCC"]
 PAGES = "GET /v2/stocks/bars"
+QUOTES = "GET /v2/stocks/quotes/latest"
 
 
 class Clock:
@@ -46,7 +49,7 @@ def twin(alpaca: AlpacaTwin) -> AlpacaTwin:
 
 
 def vendor(twin: AlpacaTwin, folder: Path, clock: Clock, **access: Any) -> AlpacaData:
-    given: dict[str, Any] = {"answer_seconds": 2.0} | access
+    given: dict[str, Any] = {"answer_seconds": 30} | access
     return AlpacaData(
         DataAccess(url=twin.url, **given),
         (KEY, SECRET),
@@ -103,7 +106,8 @@ def test_a_single_fault_of_the_wire_is_got_over(
     twin: AlpacaTwin, tmp_path: Path, clock: Clock, what: Any
 ) -> None:
     twin.faults.add(Fault(what, where=PAGES, html=True))
-    found = vendor(twin, tmp_path, clock, answer_seconds=0.3).bars(["AAA"], DAYS[0], DAYS[-1])
+    patience = {"answer_seconds": 1.0} if what == "hang" else {}
+    found = vendor(twin, tmp_path, clock, **patience).bars(["AAA"], DAYS[0], DAYS[-1])
     assert found.height == len(DAYS)
     assert clock.slept
 
@@ -146,41 +150,6 @@ def test_the_newest_minutes_of_all_exchanges_are_not_asked_for(
     assert ends == {"iex": "2026-11-21T04:59:00Z", "sip": "2026-11-20T11:44:00Z"}
 
 
-def test_each_kind_of_corporate_action_has_our_name(
-    twin: AlpacaTwin, tmp_path: Path, clock: Clock
-) -> None:
-    day, told = str(DAYS[5]), twin.market.actions
-    rates = {"new_rate": 4, "old_rate": 1}
-    told["forward_splits"].append({"symbol": "AAA", "ex_date": day, **rates})
-    told["reverse_splits"].append({"symbol": "BBB", "ex_date": day, "new_rate": 1, "old_rate": 8})
-    told["stock_dividends"].append({"symbol": "CCC", "ex_date": day, "rate": 0.05})
-    paid = {"symbol": "AAA", "ex_date": str(DAYS[6]), "rate": 0.5}
-    told["cash_dividends"].append(paid | {"special": False})
-    told["cash_dividends"].append(paid | {"special": True, "rate": 3.0})
-    spun = {"source_symbol": "BBB", "source_rate": 2, "new_symbol": "CCC", "new_rate": 1}
-    told["spin_offs"].append(spun | {"ex_date": str(DAYS[7])})
-    told["name_changes"].append(
-        {"old_symbol": "AAA", "new_symbol": "ZZZ", "process_date": str(DAYS[8])}
-    )
-    told["worthless_removals"].append({"symbol": "CCC", "process_date": str(DAYS[9])})
-    merger = {"acquiree_symbol": "BBB", "rate": 12.5, "effective_date": str(DAYS[9])}
-    told["cash_mergers"].append(merger)
-    told["rights_distributions"].append({"symbol": "AAA", "ex_date": day, "id": "r"})
-    found = vendor(twin, tmp_path, clock).corporate_actions(NAMES, DAYS[0], DAYS[-1])
-    worth = BARS.filter(symbol="CCC", session=DAYS[7])["close"][0] / 2
-    assert found.drop("ex_date").rows() == [
-        ("AAA", "split", 4.0, 0.0, None, None),
-        ("BBB", "reverse_split", 0.125, 0.0, None, None),
-        ("CCC", "stock_dividend", 1.05, 0.0, None, None),
-        ("AAA", "dividend", 1.0, 0.5, None, None),
-        ("AAA", "special_dividend", 1.0, 3.0, None, None),
-        ("BBB", "spin_off", 1.0, worth, "CCC", 0.5),
-        ("AAA", "symbol_change", 1.0, 0.0, "ZZZ", None),
-        ("BBB", "delisting", 1.0, 12.5, "", None),
-        ("CCC", "delisting", 1.0, 0.0, "", None),
-    ]
-
-
 def test_the_session_of_a_bar_is_its_day_in_new_york(
     twin: AlpacaTwin, tmp_path: Path, clock: Clock
 ) -> None:
@@ -193,14 +162,24 @@ def test_the_session_of_a_bar_is_its_day_in_new_york(
 def test_latest_quotes_say_whether_prices_are_fresh(
     twin: AlpacaTwin, tmp_path: Path, clock: Clock
 ) -> None:
+    clock.now = datetime(2024, 7, 3, 16, 0, tzinfo=UTC)  # noon of a half day
     twin.market.set_quote("AAA", 9.99, 10.01, clock.now - timedelta(minutes=1))
-    twin.market.set_quote("BBB", 19.99, 20.01, clock.now - timedelta(hours=3))
+    twin.market.set_quote("BBB", 19.99, 20.01, clock.now - timedelta(hours=2))
     quotes = vendor(twin, tmp_path, clock).latest_quotes(NAMES)
     assert (quotes["AAA"].bid, quotes["AAA"].ask) == (9.99, 10.01)
-    newest = {name: quotes[name].at if name in quotes else None for name in NAMES}
-    with pytest.raises(StaleDataError, match=r"BBB \(180 minutes\), CCC \(no data\)"):
-        require_fresh(newest, clock.now, FreshnessRules())
-    require_fresh({"AAA": newest["AAA"]}, clock.now, FreshnessRules())
+    look = partial(live_freshness, vendor(twin, tmp_path, clock), rules=FreshnessRules())
+    today, yesterday = date(2024, 7, 2), date(2024, 7, 1)
+    late = look(symbols=NAMES, session=today, now=clock.now)
+    assert late.stops_the_day
+    assert "BBB (120 minutes), CCC (no quote)" in late.sentence
+    assert look(symbols=["AAA"], session=today, now=clock.now).passed
+    after = look(symbols=NAMES, session=date(2024, 7, 3), now=clock.now + timedelta(hours=3))
+    assert (after.passed, after.stops_the_day) == (False, False)
+    requests = asked(twin, QUOTES)
+    assert look(symbols=NAMES, session=yesterday, now=clock.now).passed
+    assert asked(twin, QUOTES) == requests
+    twin.faults.add(*[Fault(500, where=QUOTES)] * 3)
+    assert look(symbols=NAMES, session=today, now=clock.now).stops_the_day
 
 
 def test_a_bar_without_a_number_is_kept_for_the_gate(

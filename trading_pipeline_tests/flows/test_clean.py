@@ -139,10 +139,11 @@ def test_a_stock_is_expected_from_its_listing_until_it_is_long_gone(lake: Lake) 
     new = (pl.col("symbol") == "AAA") | pl.col("session").is_between(listed, delisted)
     both(lake, frames(held.filter(new)), sessions, symbols=["AAA", "BBB"])
     outcomes = cleaned(lake, sessions, symbols=["AAA", "BBB"]).outcomes
-    expected = [outcomes[session][0].numbers["expected"] for session in sessions]
+    checks = outcomes.of(sessions)
+    expected = [checks[session][0].numbers["expected"] for session in sessions]
     last = sessions.index(delisted) + LOOK_BACK
     assert expected == [1.0] * 4 + [2.0] * (last - 3) + [1.0] * (len(sessions) - last - 1)
-    passed = [outcomes[session][0].passed for session in sessions]
+    passed = [checks[session][0].passed for session in sessions]
     assert passed == [True] * 10 + [False] * (last - 9) + [True] * (len(sessions) - last - 1)
 
 

@@ -17,13 +17,16 @@ import pytest
 from trading_pipeline.adapters.file_data import FileData
 from trading_pipeline.adapters.lake import Lake
 from trading_pipeline.core.market.action_kinds import ACTIONS, completed
-from trading_pipeline.core.market.calendar import is_session
+from trading_pipeline.core.market.announcements import compare
+from trading_pipeline.core.market.calendar import is_session, previous_session
+from trading_pipeline.core.market.corporate_actions import on_sessions
 from trading_pipeline.core.market.freshness import FreshnessRules
-from trading_pipeline.core.market.quality import QualityRules
+from trading_pipeline.core.market.quality import QualityRules, gate
+from trading_pipeline.core.market.verdicts import suspended
 from trading_pipeline.errors import SchemaError
 from trading_pipeline.flows.clean import GateRules, clean
 from trading_pipeline.flows.ingest import ingest_actions, ingest_bars
-from trading_pipeline_tests.factories import FrameVendor
+from trading_pipeline_tests.factories import FrameVendor, bars_of
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "real_feed.json"
 RULES = GateRules(quality=QualityRules(), freshness=FreshnessRules(), convention="yahoo")
@@ -172,6 +175,80 @@ def test_a_split_announced_a_day_early_is_not_applied(fed: Fed) -> None:
     ]
     kept = fed[0].read("clean_bars", date(2015, 7, 13), date(2015, 7, 16), **ask)
     assert kept["session"].to_list() == [date(2015, 7, day) for day in (13, 14, 15, 16)]
+
+
+def test_splits_whole_and_odd_agree_with_the_price_and_leave_no_suspect(fed: Fed) -> None:
+    """GPT 1 for 4, SBUX, KR and CHD 2 for 1: each on the day the feed announced it."""
+    known = (
+        ("GPT", date(2015, 3, 23)),
+        ("SBUX", date(2015, 4, 9)),
+        ("KR", date(2015, 7, 14)),
+        ("CHD", date(2016, 9, 2)),
+    )
+    for symbol, day in known:
+        checks = fed[0].read("action_checks", day, day, symbols=[symbol])
+        assert checks["verdict"].to_list() == ["agrees"]
+        assert fed[0].read("clean_bars", day, day, symbols=[symbol]).height == 1
+        assert fed[0].read("quarantined_bars", day, day, symbols=[symbol]).is_empty()
+
+
+def test_a_split_that_the_price_does_not_follow_is_not_applied(fed: Fed) -> None:
+    """BIP, 3 for 2 as of 2016-09-01 by the feed, where the price stood still."""
+    day = date(2016, 9, 1)
+    (check,) = fed[0].read("action_checks", day, day, symbols=["BIP"]).to_dicts()
+    assert check["verdict"] == "contradicted"
+    assert check["announced"] == pytest.approx(1.5)
+    assert check["moved"] == pytest.approx(1, abs=0.01)
+
+
+def test_no_suspect_of_the_feed_is_taken_for_an_error_that_was_none(fed: Fed) -> None:
+    """Looked through by hand: MILL fell from 0.35 to 0.21 on 2.9 million shares, and traded on."""
+    said = fed[0].read("bar_verdicts", FIRST, LAST)
+    assert set(said["verdict"]) == {"confirmed"}
+    day = date(2015, 7, 14)
+    assert fed[0].read("clean_bars", day, day, symbols=["MILL"])["close"].to_list() == [0.21]
+
+
+@pytest.mark.parametrize(
+    ("symbol", "day"),
+    [
+        ("CSB", date(2015, 7, 14)),  # 10.10 becomes 318.80: another security
+        ("CSB", date(2015, 7, 16)),  # and back again
+        ("AXPW", date(2015, 7, 14)),  # 0.09 becomes 2.66: a reverse split nobody announced
+        ("MPET", date(2015, 7, 13)),  # 0.35 becomes 2.13: another one
+    ],
+)
+def test_another_price_level_under_a_symbol_is_suspect_on_its_day(
+    fed: Fed, symbol: str, day: date
+) -> None:
+    aside = fed[0].read("quarantined_bars", day, day, symbols=[symbol])
+    assert suspended(aside) == [symbol]
+    assert fed[0].read("clean_bars", day, day, symbols=[symbol]).height == 1
+
+
+def test_two_securities_under_one_symbol_are_set_aside_together(fed: Fed) -> None:
+    """ITEK, SSE and TCO came twice on 2015-04-06, with prices of different securities."""
+    day = date(2015, 4, 6)
+    aside = fed[0].read("quarantined_bars", day, day, symbols=["ITEK", "SSE", "TCO"])
+    assert aside["reason"].to_list() == ["duplicate"] * 6
+    span = aside.group_by("symbol").agg(ratio=pl.col("close").max() / pl.col("close").min())
+    assert span["ratio"].min() > 3
+
+
+def test_spin_offs_given_as_odd_ratios_make_prices_comparable(shared_data: Path) -> None:
+    """BAX 1.841 and EBAY 2.376: the next close is the one before over the ratio, and no suspect."""
+    events = pl.read_parquet(shared_data / "pystock_events.parquet")
+    for symbol, ex_date, ratio in (
+        ("BAX", date(2015, 7, 1), 1.841),
+        ("EBAY", date(2015, 7, 20), 2.376),
+    ):
+        told = announced(events, ex_date).filter(symbol=symbol)
+        assert told["split_ratio"].item() == pytest.approx(ratio, rel=1e-6)
+        before = events.filter(symbol=symbol, crawl_date=ex_date)["close"].item()
+        bars = bars_of({symbol: [before, before / ratio * 1.01]}, first=previous_session(ex_date))
+        assert gate(bars, told, RULES.quality, convention="yahoo").suspects.is_empty()
+        checks = compare(bars, on_sessions(told))
+        assert checks["verdict"].to_list() == ["agrees"]
 
 
 def test_flat_series_of_dead_companies_are_named(fed: Fed) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import polars as pl
 
@@ -26,6 +26,7 @@ from trading_pipeline.core.market.calendar import (
     LAST_SESSION,
     sessions_between,
 )
+from trading_pipeline.core.market.progress import Progress, unwatched
 
 __all__ = ["AlpacaData", "DataAccess", "Quote"]
 
@@ -50,6 +51,13 @@ class Quote:
     at: datetime
 
 
+class _Slice(NamedTuple):
+    """A request for a part of a long fetch, and about how many pages answer it."""
+
+    query: Mapping[str, Any]
+    pages: int = 1
+
+
 class AlpacaData:
     """The vendor `alpaca`; fetches one after the other, by one thread."""
 
@@ -63,9 +71,10 @@ class AlpacaData:
         spool: Path,
         clock: Callable[[], datetime],
         sleep: Callable[[float], None],
+        progress: Progress = unwatched,
     ) -> None:
-        """Take the key's id and secret, a folder for pages under way, and the time."""
-        self._access, self._clock = access, clock
+        """Take the key's id and secret, a folder for pages under way, the time, and who watches."""
+        self._access, self._clock, self._progress = access, clock, progress
         self._spool = partial(Spool, spool)
         self._connection = Connection(
             access.url.rstrip("/"),
@@ -94,12 +103,12 @@ class AlpacaData:
         days = sessions_between(
             *(min(max(day, FIRST_SESSION), LAST_SESSION) for day in (first, last))
         )
-        queries = [
-            self._bar_query(group, span)
+        slices = [
+            _Slice(self._bar_query(group, span), len(group) * len(span) // PAGE + 1)
             for span in _cut(days, self._access.sessions_per_request)
             for group in self._groups(symbols)
         ]
-        found = shapes.bars(self._fetched("v2", "/stocks/bars", queries))
+        found = shapes.bars(self._fetched("v2", "/stocks/bars", slices))
         return found.filter(pl.col("session").is_between(first, last))
 
     def corporate_actions(self, symbols: Sequence[str], first: date, last: date) -> pl.DataFrame:
@@ -107,12 +116,12 @@ class AlpacaData:
 
         A spin-off's `dividend` is what its new shares closed at on the ex-date, 0 without a bar.
         """
-        queries = [
-            {"symbols": ",".join(group), "start": str(first), "end": str(last)}
-            | {"limit": ACTIONS_PAGE, "sort": "asc"}
+        days = {"start": str(first), "end": str(last)}
+        slices = [
+            _Slice({"symbols": ",".join(group), **days, "limit": ACTIONS_PAGE, "sort": "asc"})
             for group in self._groups(symbols)
         ]
-        found = shapes.actions(self._fetched("v1", "/corporate-actions", queries))
+        found = shapes.actions(self._fetched("v1", "/corporate-actions", slices))
         asked = found.filter(
             pl.col("ex_date").is_between(first, last), pl.col("symbol").is_in(list(symbols))
         )
@@ -152,15 +161,17 @@ class AlpacaData:
             "sort": "asc",
         }
 
-    def _fetched(
-        self, version: str, path: str, queries: Sequence[Mapping[str, Any]]
-    ) -> Iterator[Page]:
+    def _fetched(self, version: str, path: str, slices: Sequence[_Slice]) -> Iterator[Page]:
         """Yield the pages of all slices, from the disk where they have been fetched before."""
         spool = self._spool(self._clock().date())
         ask = partial(self._connection.page, version, path)
-        for number, query in enumerate(queries, start=1):
-            yield from spool.pages({"path": path, **query}, _less(ask))
-            facts = {"path": path, "slice": number, "slices": len(queries)}
+        for done, (query, expected) in enumerate(slices):
+            pages = spool.pages({"path": path, **query}, _less(ask))
+            for number, page in enumerate(pages, start=1):
+                what = f"{path[1:]} of alpaca, page {number} of slice {done + 1} of {len(slices)}"
+                self._progress(what, (done + min(number / expected, 1.0)) / len(slices))
+                yield page
+            facts = {"path": path, "slice": done + 1, "slices": len(slices)}
             _log.info("slice fetched", extra=facts)
         spool.taken()
 

@@ -1,13 +1,19 @@
 """Alpaca's bars and corporate actions in our columns."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
 import polars as pl
 
-from trading_pipeline.core.market.action_kinds import ACTIONS, NOTHING
+from trading_pipeline.core.market.action_kinds import (
+    ACTIONS,
+    DELISTING,
+    NOTHING,
+    SPIN_OFF,
+    SYMBOL_CHANGE,
+)
 from trading_pipeline.core.market.calendar import EXCHANGE_ZONE
 from trading_pipeline.errors import AdapterError
 
@@ -22,6 +28,8 @@ _THEIRS: Final = ("o", "h", "l", "c", "v", "vw")
 
 Row = tuple[str, date, str, float, float, str | None, float | None]
 """A corporate action: the columns ACTIONS."""
+
+Convert = Callable[[Mapping[str, Any]], Iterator[Row]]
 
 
 def bars(pages: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
@@ -40,11 +48,12 @@ def bars(pages: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
 def actions(pages: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
     """The corporate actions of pages; kinds that we have no word for are logged and left out."""
     rows = [
-        _row(kind, action)
+        row
         for page in pages
         for kind, found in (page.get("corporate_actions") or {}).items()
         for action in found
         if _is_known(kind, action)
+        for row in _rows(kind, action)
     ]
     return pl.DataFrame(rows, schema=ACTIONS, orient="row").sort("ex_date", "symbol", "kind")
 
@@ -74,9 +83,9 @@ def _is_known(kind: str, action: Mapping[str, Any]) -> bool:
     return kind in _KINDS
 
 
-def _row(kind: str, action: Mapping[str, Any]) -> Row:
+def _rows(kind: str, action: Mapping[str, Any]) -> list[Row]:
     try:
-        return _KINDS[kind](action)
+        return list(_KINDS[kind](action))
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise AdapterError(
             f"Alpaca's {kind} {action.get('id', '')} cannot be read ({error!r}): rates, symbols and"
@@ -84,57 +93,75 @@ def _row(kind: str, action: Mapping[str, Any]) -> Row:
         ) from error
 
 
-def _split(kind: str) -> Callable[[Mapping[str, Any]], Row]:
-    def row(told: Mapping[str, Any]) -> Row:
+def _split(kind: str) -> Convert:
+    def rows(told: Mapping[str, Any]) -> Iterator[Row]:
         ratio = float(told["new_rate"]) / float(told["old_rate"])
-        return told["symbol"], _date(told, "ex_date"), kind, ratio, 0.0, None, None
+        yield told["symbol"], _date(told, "ex_date"), kind, ratio, 0.0, None, None
 
-    return row
+    return rows
 
 
-def _stock_dividend(told: Mapping[str, Any]) -> Row:
+def _stock_dividend(told: Mapping[str, Any]) -> Iterator[Row]:
     ratio = 1 + float(told["rate"])
-    return told["symbol"], _date(told, "ex_date"), "stock_dividend", ratio, 0.0, None, None
+    yield told["symbol"], _date(told, "ex_date"), "stock_dividend", ratio, 0.0, None, None
 
 
-def _cash_dividend(told: Mapping[str, Any]) -> Row:
+def _cash_dividend(told: Mapping[str, Any]) -> Iterator[Row]:
     kind = "special_dividend" if told.get("special") else "dividend"
-    return told["symbol"], _date(told, "ex_date"), kind, 1.0, float(told["rate"]), None, None
+    yield told["symbol"], _date(told, "ex_date"), kind, 1.0, float(told["rate"]), None, None
 
 
-def _spin_off(told: Mapping[str, Any]) -> Row:
+def _spin_off(told: Mapping[str, Any]) -> Iterator[Row]:
     shares = float(told["new_rate"]) / float(told["source_rate"])
     day, new = _date(told, "ex_date"), str(told["new_symbol"])
-    return told["source_symbol"], day, "spin_off", 1.0, 0.0, new, shares
+    yield told["source_symbol"], day, SPIN_OFF, 1.0, 0.0, new, shares
 
 
-def _name_change(told: Mapping[str, Any]) -> Row:
-    day = _date(told, "process_date")
-    return told["old_symbol"], day, "symbol_change", 1.0, 0.0, told["new_symbol"], None
+def _rights(told: Mapping[str, Any]) -> Iterator[Row]:
+    """Rights trade under a symbol of their own, like the shares of a spin-off."""
+    day, new = _date(told, "ex_date"), str(told["new_symbol"])
+    yield told["source_symbol"], day, SPIN_OFF, 1.0, 0.0, new, float(told["rate"])
 
 
-def _gone(symbol: str, day: str, cash: str | None = None, *, merged: bool = False) -> Any:
-    def row(told: Mapping[str, Any]) -> Row:
+def _unit_split(told: Mapping[str, Any]) -> Iterator[Row]:
+    """A unit becomes shares and, as if spun off before it, what else it was made of."""
+    unit, day, each = told["old_symbol"], _date(told, "effective_date"), float(told["old_rate"])
+    others, shares = (float(told[name]) / each for name in ("alternate_rate", "new_rate"))
+    yield unit, day, SPIN_OFF, 1.0, 0.0, str(told["alternate_symbol"]), others
+    yield unit, day, DELISTING, 1.0, 0.0, str(told["new_symbol"]), shares
+
+
+def _name_change(told: Mapping[str, Any]) -> Iterator[Row]:
+    """A new name or CUSIP under the same symbol changes nothing that we know by the symbol."""
+    old, new = told["old_symbol"], told["new_symbol"]
+    if old != new:
+        yield old, _date(told, "process_date"), SYMBOL_CHANGE, 1.0, 0.0, new, None
+
+
+def _gone(symbol: str, day: str, cash: str | None = None, *, merged: bool = False) -> Convert:
+    def rows(told: Mapping[str, Any]) -> Iterator[Row]:
         paid = float(told[cash]) if cash else 0.0
         new, shares = NOTHING, None
         if merged:
             new = str(told["acquirer_symbol"])
             shares = float(told["acquirer_rate"]) / float(told["acquiree_rate"])
-        return told[symbol], _date(told, day), "delisting", 1.0, paid, new, shares
+        yield told[symbol], _date(told, day), DELISTING, 1.0, paid, new, shares
 
-    return row
+    return rows
 
 
 def _date(told: Mapping[str, Any], name: str) -> date:
     return date.fromisoformat(told[name])
 
 
-_KINDS: Final[Mapping[str, Callable[[Mapping[str, Any]], Row]]] = {
+_KINDS: Final[Mapping[str, Convert]] = {
     "forward_splits": _split("split"),
     "reverse_splits": _split("reverse_split"),
     "stock_dividends": _stock_dividend,
     "cash_dividends": _cash_dividend,
     "spin_offs": _spin_off,
+    "rights_distributions": _rights,
+    "unit_splits": _unit_split,
     "name_changes": _name_change,
     "worthless_removals": _gone("symbol", "process_date"),
     "redemptions": _gone("symbol", "process_date", "rate"),

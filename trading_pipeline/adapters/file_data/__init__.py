@@ -49,6 +49,7 @@ from trading_pipeline.adapters.file_data.mapping import Mapping, read_mapping
 from trading_pipeline.adapters.file_data.table import ENDINGS, Reading, read_table
 from trading_pipeline.core.market.action_kinds import ACTIONS, SHARES, completed
 from trading_pipeline.core.market.corporate_actions import adjust, infer
+from trading_pipeline.core.market.progress import Progress, unwatched
 from trading_pipeline.errors import SchemaError, SettingsError
 
 __all__ = ["FileData"]
@@ -63,13 +64,15 @@ class FileData:
 
     name = "files"
 
-    def __init__(self, path: Path, mapping: Path | None = None) -> None:
-        """Name a folder or one file, and the mapping, which is read here.
+    def __init__(
+        self, path: Path, mapping: Path | None = None, *, progress: Progress = unwatched
+    ) -> None:
+        """Name a folder or one file, the mapping, which is read here, and who watches.
 
         Raises SettingsError for a mapping that cannot be used; the other methods raise
         SettingsError when there is no file to read, SchemaError when one holds something else.
         """
-        self._path = path
+        self._path, self._progress = path, progress
         self._mapping = Mapping() if mapping is None else read_mapping(mapping)
         actions = self._mapping.actions
         self._reading = Reading(
@@ -132,7 +135,10 @@ class FileData:
 
     @cached_property
     def _delivered(self) -> pl.DataFrame:
-        frames = [self._read_bars(path) for path in self._files()]
+        frames, files = list[pl.DataFrame](), self._files()
+        for done, path in enumerate(files, start=1):
+            frames.append(self._read_bars(path))
+            self._progress(f"{path.name}, file {done} of {len(files)}", done / len(files))
         bars = pl.concat(frames).sort("session", "symbol", maintain_order=True)
         for sentence in self.unreadable[:_TOLD_AT_MOST]:
             _log.warning("line left out", extra={"line": sentence})

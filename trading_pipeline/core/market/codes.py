@@ -12,8 +12,11 @@ _SMALL: Final = 2**16
 
 
 def codes_of(frame: pl.DataFrame) -> pl.Enum:
-    """The symbols of a frame in their order."""
-    return pl.Enum(frame["symbol"].drop_nulls().unique().sort())
+    """The symbols of a frame in their order; of a coded one, its codes."""
+    kind = frame.schema["symbol"]
+    return (
+        kind if isinstance(kind, pl.Enum) else pl.Enum(frame["symbol"].drop_nulls().unique().sort())
+    )
 
 
 def coded(frame: pl.DataFrame, codes: pl.Enum) -> pl.DataFrame:
@@ -25,9 +28,12 @@ def coded(frame: pl.DataFrame, codes: pl.Enum) -> pl.DataFrame:
     return rows.filter(code.is_not_null()) if code.null_count() else rows
 
 
-def named(frame: pl.DataFrame) -> pl.DataFrame:
-    """The rows with the symbol again for its code."""
-    return frame.with_columns(pl.col("symbol").cast(pl.String))
+def named(frame: pl.DataFrame, kind: pl.DataType | None = None) -> pl.DataFrame:
+    """The rows with the symbol again for its code, or as of a `kind` that it had before."""
+    wanted = kind or pl.String()
+    if frame.schema["symbol"] == wanted:
+        return frame
+    return frame.with_columns(pl.col("symbol").cast(wanted))
 
 
 def order_by_symbol(symbols: pl.Series) -> pl.Series:

@@ -51,13 +51,13 @@ def adjust(
 ) -> pl.DataFrame:
     """Return the bars with prices and volume adjusted backward for the actions up to `as_of`.
 
-    Rows and their order are those of `bars`; open, high, low, close, vwap (those present) and
-    volume become float64, and columns price_factor and volume_factor are added. Actions on days
-    without a bar apply as well; without `as_of` all actions do. Bars that already carry factors are
-    refused with SchemaError, so nothing is ever adjusted twice; a dividend that is not smaller than
-    the price it is paid from is a DataError. Symbol changes and delistings among the actions say
-    which bars are of one instrument: actions reach across a rename, and never to another company's
-    bars under the same symbol.
+    Rows, their order and the type of their symbols are those of `bars`; open, high, low, close,
+    vwap (those present) and volume become float64, and columns price_factor and volume_factor are
+    added. Actions on days without a bar apply as well; without `as_of` all actions do. Bars that
+    already carry factors are refused with SchemaError, so nothing is ever adjusted twice; a
+    dividend that is not smaller than the price it is paid from is a DataError. Symbol changes and
+    delistings among the actions say which bars are of one instrument: actions reach across a
+    rename, and never to another company's bars under the same symbol.
     """
     require_columns(bars, ("symbol", "session", "close", "volume"), "Bars")
     if present := [name for name in FACTORS if name in bars.columns]:
@@ -66,7 +66,7 @@ def adjust(
     stands_for = lives(due)
     by_id = by_instrument(bars, stands_for)
     codes = codes_of(by_id)
-    by_code = by_id.with_columns(pl.col("symbol").cast(codes))
+    by_code = named(by_id, codes)
     told = coded(by_instrument(due, stands_for, "ex_date"), codes)
     own = _positive(action_factors(by_code, told, convention=convention))
     product = pl.col(FACTORS).cum_prod(reverse=True).over("symbol")
@@ -79,7 +79,7 @@ def adjust(
         )
         .collect()
     )
-    return by_symbol(named(adjusted), stands_for)
+    return named(by_symbol(adjusted, stands_for), bars.schema["symbol"])
 
 
 def action_factors(
@@ -147,8 +147,7 @@ def _with_closes(days: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
 
     A search in the sorted numbers of symbol and day, many times faster than two as-of joins.
     """
-    codes = bars.schema["symbol"]
-    codes = codes if isinstance(codes, pl.Enum) else codes_of(bars)
+    codes = codes_of(bars)
     close = bars["close"].cast(pl.Float64)
     key = places(bars, "session", codes)
     usable = (close.is_finite() & (close > 0)).fill_null(value=False) & key.is_not_null()

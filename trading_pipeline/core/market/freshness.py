@@ -3,16 +3,34 @@
 Each symbol is judged by itself, so that one live symbol cannot hide dead ones.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from typing import Final
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
-from trading_pipeline.core.market.calendar import require_session, sessions_between
+from trading_pipeline.core.market.calendar import (
+    EXCHANGE_ZONE,
+    is_session,
+    require_session,
+    session_close,
+    session_open,
+    sessions_between,
+)
 from trading_pipeline.core.market.checks import CheckOutcome, listed
 from trading_pipeline.core.market.corporate_actions import require_columns
-from trading_pipeline.errors import SettingsError, StaleDataError
+from trading_pipeline.errors import SettingsError
+
+Late = tuple[str, date | None, int | None]
+"""A symbol, the session of its newest bar, and how many sessions that is behind."""
+
+
+LIVE: Final = "live_freshness"
+"""The check of quotes."""
+
+_SKEW: Final = timedelta(minutes=1)
+"""By which two clocks may differ."""
 
 
 class FreshnessRules(BaseModel):
@@ -24,7 +42,10 @@ class FreshnessRules(BaseModel):
         default=0, ge=0, description="sessions a symbol's newest bar may be behind"
     )
     max_minutes_old: int = Field(
-        default=30, ge=1, le=1440, description="live data only: minutes a quote may be old"
+        default=30,
+        ge=1,
+        le=1440,
+        description="live data only: minutes of trading a quote may be old",
     )
     min_fresh_share: float = Field(
         default=0.8, ge=0, le=1, description="smallest share of symbols that must be fresh"
@@ -50,62 +71,90 @@ def sessions_behind(bars: pl.DataFrame, session: date, symbols: Sequence[str]) -
 
 
 def check_freshness(
-    bars: pl.DataFrame, session: date, symbols: Sequence[str], rules: FreshnessRules
+    session: date, late: Iterable[Late], expected: int, rules: FreshnessRules
 ) -> CheckOutcome:
-    """The blocking check `freshness`: enough symbols have a bar recent enough."""
-    found = sessions_behind(bars, session, symbols)
-    fresh = (pl.col("sessions_behind") <= rules.max_sessions_behind).fill_null(value=False)
-    stale = found.filter(~fresh)
-    share = 1 - stale.height / found.height if found.height else 0.0
-    late = f" late: {listed([_lateness(row) for row in stale.to_dicts()])};" if stale.height else ""
+    """The blocking check `freshness`: enough of the expected symbols have a bar recent enough.
+
+    `late` are those whose newest bar is not of the session, as `sessions_behind` tells of them.
+    """
+    most = rules.max_sessions_behind
+    stale = [row for row in late if row[2] is None or row[2] > most]
+    share = 1 - len(stale) / expected if expected else 0.0
+    which = f" late: {listed([_lateness(*row) for row in stale])};" if stale else ""
     return CheckOutcome(
         name="freshness",
         passed=share >= rules.min_fresh_share,
-        sentence=f"{session}: {found.height - stale.height} of {found.height} symbols have a bar at"
-        f" most {rules.max_sessions_behind} sessions old ({share:.0%});{late}"
+        sentence=f"{session}: {expected - len(stale)} of {expected} symbols have a bar at"
+        f" most {most} sessions old ({share:.0%});{which}"
         f" at least {rules.min_fresh_share:.0%} is expected.",
         numbers={
             "fresh_share": share,
-            "stale": float(stale.height),
-            "symbols": float(found.height),
+            "stale": float(len(stale)),
+            "symbols": float(expected),
         },
     )
 
 
-def minutes_old(newest_at: datetime, now: datetime) -> float:
-    """Minutes from `newest_at` to `now`; a naive time is a SettingsError, a future one stale."""
-    for name, moment in (("newest data", newest_at), ("present", now)):
+def trading_minutes(since: datetime, now: datetime) -> float:
+    """Minutes for which the exchange was open from `since` to `now`; a naive time is an error.
+
+    Nights, weekends and holidays do not count, and a half day counts until 13:00: a quote of
+    Friday's close is five minutes old at 9:35 on Monday.
+    """
+    for name, moment in (("data", since), ("present", now)):
         if moment.tzinfo is None:
             raise SettingsError(f"The time of the {name}, {moment}, has no time zone.")
-    if newest_at > now:
-        raise StaleDataError(f"The newest data is of {newest_at}, which is after {now}.")
-    return (now - newest_at).total_seconds() / 60
+    days = (moment.astimezone(EXCHANGE_ZONE).date() for moment in (since, now))
+    open_for = (
+        (min(now, session_close(day)) - max(since, session_open(day))).total_seconds() / 60
+        for day in sessions_between(*days)
+    )
+    return sum(max(minutes, 0.0) for minutes in open_for)
 
 
-def require_fresh(
+def check_live(
     newest_at: Mapping[str, datetime | None], now: datetime, rules: FreshnessRules
-) -> None:
-    """Raise StaleDataError unless enough symbols have data of the last `max_minutes_old` minutes.
+) -> CheckOutcome:
+    """The check `live_freshness`: enough symbols were quoted in the last minutes of trading.
 
-    `newest_at` is when each symbol's newest data is of, None for a symbol without any.
+    `newest_at` is when each symbol was last quoted, None for one that was not; a quote from the
+    future is no quote. It blocks while the exchange is open: then prices are wanted that move.
     """
-    ages = {
-        symbol: None if at is None else minutes_old(at, now) for symbol, at in newest_at.items()
-    }
+    ages = {symbol: _age(at, now) for symbol, at in newest_at.items()}
+    most, known = rules.max_minutes_old, [age for age in ages.values() if age is not None]
     stale = [
-        f"{symbol} ({'no data' if age is None else f'{age:.0f} minutes'})"
+        f"{symbol} ({'no quote' if age is None else f'{age:.0f} minutes'})"
         for symbol, age in sorted(ages.items())
-        if age is None or age > rules.max_minutes_old
+        if age is None or age > most
     ]
     share = 1 - len(stale) / len(ages) if ages else 0.0
-    if share < rules.min_fresh_share or not ages:
-        raise StaleDataError(
-            f"{len(stale)} of {len(ages)} symbols have no data of the last {rules.max_minutes_old}"
-            f" minutes: {listed(stale)}; at least {rules.min_fresh_share:.0%} fresh is expected."
-        )
+    late = f" late: {listed(stale)};" if stale else ""
+    return CheckOutcome(
+        name=LIVE,
+        passed=share >= rules.min_fresh_share,
+        sentence=f"{len(ages) - len(stale)} of {len(ages)} symbols were quoted in the last {most}"
+        f" minutes of trading ({share:.0%});{late}"
+        f" at least {rules.min_fresh_share:.0%} is expected.",
+        numbers={
+            "live_share": share,
+            "newest_minutes": min(known, default=-1.0),
+            "oldest_minutes": max(known, default=-1.0),
+        },
+        blocking=is_open(now),
+    )
 
 
-def _lateness(row: Mapping[str, object]) -> str:
-    if row["last_session"] is None:
-        return f"{row['symbol']} (no bar)"
-    return f"{row['symbol']} (last bar {row['last_session']}, {row['sessions_behind']} behind)"
+def is_open(now: datetime) -> bool:
+    """Whether the exchange trades at `now`, aware; on a half day until 13:00."""
+    day = now.astimezone(EXCHANGE_ZONE).date()
+    return is_session(day) and session_open(day) <= now < session_close(day)
+
+
+def _age(at: datetime | None, now: datetime) -> float | None:
+    return None if at is None or at > now + _SKEW else trading_minutes(at, now)
+
+
+def _lateness(symbol: str, last: date | None, behind: int | None) -> str:
+    if last is None:
+        return f"{symbol} (no bar)"
+    return f"{symbol} (last bar {last}, {behind} behind)"

@@ -11,6 +11,7 @@ from datetime import date, timedelta
 import polars as pl
 
 from trading_pipeline.core.market.action_kinds import DELISTING, SYMBOL_CHANGE
+from trading_pipeline.core.market.codes import named
 
 LIVES = {"symbol": pl.String, "instrument": pl.String, "first": pl.Date, "last": pl.Date}
 """The columns of `lives`."""
@@ -50,7 +51,8 @@ def _renamed(
     if lives.is_empty():
         return frame
     found = (
-        frame.with_row_index("_row")
+        named(frame)
+        .with_row_index("_row")
         .sort(day)
         .join_asof(
             lives.select(_first="first", symbol=ours, _name=theirs),

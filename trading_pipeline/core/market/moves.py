@@ -20,6 +20,12 @@ from trading_pipeline.core.market.instruments import by_instrument, by_symbol, l
 LONGEST_PAUSE: Final = 15
 """Days after which a bar begins a new stretch: over weeks, a large move is no surprise."""
 
+LEFT_OF_MOVE: Final = 0.25
+"""The part of a move, in logarithms, that may be left where the price is back where it was.
+
+A wrong price is followed by one near that before it; a true fall of 40 % may recover by half.
+"""
+
 _MEASURED: Final = ("symbol", "session", "close", "volume")
 
 Floats = NDArray[np.float64]
@@ -34,11 +40,9 @@ def too_large(
     return, and what the next bar of the instrument says of it: verdict and decided_in.
     """
     stands_for = lives(actions)
-    by_id = by_instrument(named(sound), stands_for) if len(stands_for) else sound
+    by_id = by_instrument(sound, stands_for)
     told = by_instrument(actions, stands_for, "ex_date")
-    codes = by_id.schema["symbol"]
-    if not isinstance(codes, pl.Enum):
-        codes = codes_of(by_id)
+    codes = codes_of(by_id)
     by_id = coded(by_id, codes)
     order = order_by_symbol(by_id["symbol"])
     rows = by_id.select(_MEASURED)[order]
@@ -59,7 +63,10 @@ def _found(
     at = np.flatnonzero((daily > limit) & ~(over_two <= limit))
     after = np.minimum(at + 1, max(len(rows) - 1, 0))
     is_told = (after > at) & follows[after]
-    reverted = (daily[after] > limit) & (over_two[after] <= limit)
+    since = step[at] / close[at - 1]
+    moved, left = np.log(close[at] * since), np.log(close[after] * step[after] * since)
+    is_back = np.abs(left) <= LEFT_OF_MOVE * np.abs(moved)
+    reverted = (daily[after] > limit) & (over_two[after] <= limit) & is_back
     verdict = np.where(reverted, "reverted", "confirmed")
     return at, pl.DataFrame(
         [

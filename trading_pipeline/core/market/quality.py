@@ -51,6 +51,13 @@ class QualityRules(BaseModel):
         le=1,
         description="largest move of the adjusted close between sessions that is not suspect",
     )
+    confirming_difference: float = Field(
+        default=0.01,
+        ge=0,
+        le=0.1,
+        description="largest difference of a second vendor's close, as a share, that confirms a"
+        " suspect bar",
+    )
     min_coverage: float = Field(
         default=0.8, ge=0, le=1, description="smallest share of expected symbols with a clean bar"
     )
@@ -89,7 +96,9 @@ def gate(
     there is only one; the first never is): the bar after a bad tick is not, and neither is the
     second one of a new level, or one after weeks without any. An action excuses no move: what is
     left after adjusting counts. A suspect has reverted when its next bar moves too far against it
-    and not against the one before.
+    and not against the one before, with a quarter of the move left at most. Symbols come back as
+    they are given: names, or codes (an Enum in the order of its names), which save millions of rows
+    the way to codes and back.
     """
     require_columns(bars, BAR, "Bars")
     rows = coded(bars, codes_of(bars)).select(
@@ -105,18 +114,10 @@ def gate(
     faulty = rows.filter(is_faulty).select(BAR).hstack(reasons)
     limit = rules.max_move + 1e-9  # 130 / 100 − 1 is a little more than 0.3 in float64
     suspects = too_large(sound, actions, limit=limit, convention=convention)
-    moves = [f"{SUSPECT}{move:.2f}" for move in suspects["move"]]
-    return Gated(
-        clean=named(sound),
-        quarantined=named(faulty),
-        suspects=suspects.select(
-            *BAR,
-            pl.Series("reason", moves, dtype=pl.String),
-            "move",
-            "verdict",
-            "decided_in",
-        ),
-    )
+    moves = pl.Series("reason", [f"{SUSPECT}{move:.2f}" for move in suspects["move"]], pl.String)
+    told = suspects.select(*BAR, moves, "move", "verdict", "decided_in")
+    clean, aside, odd = (named(part, bars.schema["symbol"]) for part in (sound, faulty, told))
+    return Gated(clean=clean, quarantined=aside, suspects=odd)
 
 
 def is_suspect() -> pl.Expr:
@@ -125,19 +126,39 @@ def is_suspect() -> pl.Expr:
     return reason.str.starts_with(SUSPECT) & ~reason.str.contains("; ", literal=True)
 
 
-def check_session(
-    session: date, gated: Gated, expected: Sequence[str], rules: QualityRules
-) -> list[CheckOutcome]:
-    """The blocking checks `coverage` and `quarantine` of a session's bars.
+def check_sessions(
+    sessions: Sequence[date], gated: Gated, absent: pl.DataFrame, rules: QualityRules
+) -> dict[date, list[CheckOutcome]]:
+    """The blocking checks `coverage` and `quarantine` of each session's bars.
 
-    `expected` are the symbols that should have a bar; numbers are shares and counts.
+    `absent` has symbol and session of the symbols that should have a bar and have none. Numbers are
+    shares and counts.
     """
-    clean = gated.clean.filter(pl.col("session") == session)
-    aside = gated.quarantined.filter(pl.col("session") == session)
-    return [
-        _coverage(session, clean, aside, expected=expected, least=rules.min_coverage),
-        _quarantine(session, clean, aside, rules.max_quarantined_share),
-    ]
+    key = ["symbol", "session"]
+    clean = dict(gated.clean.select(key).unique().group_by("session").len().iter_rows())
+    aside = gated.quarantined.partition_by("session", as_dict=True)
+    wanting = pl.concat(
+        [gated.quarantined.select(*key, "reason"), absent.select(*key, reason=pl.lit("no bar"))]
+    ).join(gated.clean, on=key, how="anti")
+    missing = wanting.unique(key, keep="last").sort("symbol").partition_by("session", as_dict=True)
+    none = gated.quarantined.clear()
+    return {
+        session: [
+            _coverage(
+                session,
+                clean.get(session, 0),
+                [f"{row[0]} ({row[2]})" for row in missing.get((session,), wanting[:0]).rows()],
+                rules.min_coverage,
+            ),
+            _quarantine(
+                session,
+                clean.get(session, 0),
+                aside.get((session,), none),
+                rules.max_quarantined_share,
+            ),
+        ]
+        for session in sessions
+    }
 
 
 def _faults(*, may_repeat: bool) -> dict[str, pl.Expr]:
@@ -178,35 +199,23 @@ def _place(rows: pl.DataFrame) -> pl.Series:
     return day.cast(pl.Int64) * _SYMBOLS + code
 
 
-def _coverage(
-    session: date,
-    clean: pl.DataFrame,
-    aside: pl.DataFrame,
-    *,
-    expected: Sequence[str],
-    least: float,
-) -> CheckOutcome:
-    reasons = dict(aside.select("symbol", "reason").iter_rows())
-    absent = sorted(set(expected).difference(clean["symbol"]))
-    missing = [f"{symbol} ({reasons.get(symbol, 'no bar')})" for symbol in absent]
-    present = len(set(expected)) - len(missing)
-    share = present / len(set(expected)) if expected else 0.0
+def _coverage(session: date, present: int, missing: Sequence[str], least: float) -> CheckOutcome:
+    expected = present + len(missing)
+    share = present / expected if expected else 0.0
     without = f" without: {listed(missing)};" if missing else ""
     return CheckOutcome(
         name="coverage",
         passed=share >= least,
-        sentence=f"{session}: {present} of {len(expected)} expected symbols have a clean bar"
+        sentence=f"{session}: {present} of {expected} expected symbols have a clean bar"
         f" ({share:.0%});{without} at least {least:.0%} is expected.",
-        numbers={"coverage": share, "clean": float(present), "expected": float(len(expected))},
+        numbers={"coverage": share, "clean": float(present), "expected": float(expected)},
     )
 
 
-def _quarantine(
-    session: date, clean: pl.DataFrame, aside: pl.DataFrame, most: float
-) -> CheckOutcome:
-    total = clean.height + aside.filter(~is_suspect()).height
+def _quarantine(session: date, clean: int, aside: pl.DataFrame, most: float) -> CheckOutcome:
+    total = clean + aside.filter(~is_suspect()).height if len(aside) else clean
     share = aside.height / total if total else 0.0
-    why = [f"{row['symbol']} ({row['reason']})" for row in aside.to_dicts()]
+    why = [f"{symbol} ({reason})" for symbol, reason in aside.select("symbol", "reason").rows()]
     which = f" {listed(why)};" if why else ""
     return CheckOutcome(
         name="quarantine",

@@ -3,15 +3,17 @@
 Only a session that repeats the one before it blocks the day: it is a delivery of the wrong day.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Final
+from statistics import median
+from typing import Final, NamedTuple
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
-from trading_pipeline.core.market.calendar import previous_session, session_window
+from trading_pipeline.core.market.calendar import session_window
 from trading_pipeline.core.market.checks import CheckOutcome, listed
+from trading_pipeline.core.market.expected import LOOK_BACK, numbered
 
 USUAL: Final = 20
 """Sessions before a session that say what is usual."""
@@ -32,6 +34,7 @@ WATCHES: Final = {
 BLOCKING: Final = frozenset({"wrong_day"})
 
 _BAR: Final = ("open", "high", "low", "close", "volume")
+_ODD: Final = ("missing_sessions", "stale_series", "volume_break")
 
 
 class WatchRules(BaseModel):
@@ -57,35 +60,77 @@ class WatchRules(BaseModel):
 
 
 def watch(
-    session: date, bars: pl.DataFrame, suspects: pl.DataFrame, rules: WatchRules
-) -> list[CheckOutcome]:
-    """Return the checks WATCHES of a session, in that order.
+    sessions: Sequence[date], bars: pl.DataFrame, suspects: pl.DataFrame, rules: WatchRules
+) -> dict[date, list[CheckOutcome]]:
+    """Return the checks WATCHES of each session, in that order.
 
-    `bars` are the delivered ones up to the session, copies included; a vendor's split-adjusted
-    volume or a split changes the volume of a bar, and is told like any other break.
+    `sessions` are in order; `bars` are the delivered ones up to the last, from LOOK_BACK sessions
+    before the first on, copies included. A vendor's split-adjusted volume or a split changes the
+    volume of a bar, and is told like any other break.
     """
-    days = session_window(session, USUAL + 1)
-    recent = bars.filter(pl.col("session").is_between(days[0], session))
-    single = recent.unique(["symbol", "session"], keep="first")
-    today = single.filter(pl.col("session") == session)
-    own = suspects.filter(pl.col("session") == session)["symbol"].to_list()
-    return [
-        _wrong_day(session, single, today, rules),
-        _delivery(session, recent, rules),
-        _told("suspects", session, own, len(today)),
-        _told("missing_sessions", session, _after_a_gap(session, bars, today), len(today)),
-        _told("stale_series", session, _stale(single, session, rules), len(today)),
-        _told("volume_break", session, _odd_volumes(single, session, rules), len(today)),
-    ]
+    came = dict(bars.group_by("session").len().iter_rows())
+    marked = _marked(numbered(bars, sessions, LOOK_BACK), rules)
+    today = marked.filter(pl.col("session").is_in(list(sessions)))
+    sums = today.group_by("session").agg(pl.len(), pl.col("traded", "repeated").sum())
+    own = {session: Counts(*counts) for session, *counts in sums.iter_rows()}
+    told = {name: names_by_session(today.filter(name)) for name in _ODD}
+    told = {"suspects": names_by_session(suspects), **told}
+    return {
+        session: [
+            _wrong_day(session, own.get(session, Counts()), rules),
+            _delivery(session, came, rules),
+            *(
+                _told(name, session, found.get(session, []), own.get(session, Counts()).bars)
+                for name, found in told.items()
+            ),
+        ]
+        for session in sessions
+    }
 
 
-def _wrong_day(
-    session: date, single: pl.DataFrame, today: pl.DataFrame, rules: WatchRules
-) -> CheckOutcome:
-    before = single.filter(pl.col("session") == previous_session(session))
-    traded = today.filter(pl.col("volume") > 0).select("symbol", pl.struct(_BAR).alias("bar"))
-    both = traded.join(before.select("symbol", before=pl.struct(_BAR)), on="symbol")
-    same, of = both.select((pl.col("bar") == pl.col("before")).sum(), pl.len()).row(0)
+def names_by_session(rows: pl.DataFrame) -> dict[date, list[str]]:
+    """The symbols of each session that has any, in order."""
+    found = rows.group_by("session").agg(pl.col("symbol").unique().sort())
+    return dict(found.iter_rows())
+
+
+class Counts(NamedTuple):
+    """Bars of a session: all, those traded after one of the session before, those equal to it."""
+
+    bars: int = 0
+    traded: int = 0
+    repeated: int = 0
+
+
+def _marked(rows: pl.DataFrame, rules: WatchRules) -> pl.DataFrame:
+    """Numbered bars with what each is against those of its symbol before it.
+
+    Columns traded, repeated and _ODD, all boolean.
+    """
+    number, volume, most = pl.col("number"), pl.col("volume"), rules.max_volume_ratio
+    step = number - number.shift().over("symbol")
+    same = {name: pl.col(name).eq_missing(pl.col(name).shift().over("symbol")) for name in _BAR}
+    stands = pl.all_horizontal(same[name] for name in _BAR[:4]) & (step == 1)
+    is_known, real = rows["number"].unique().to_list(), pl.when(volume > 0).then(volume)
+    usual = real.rolling_median_by("number", f"{USUAL}i", min_samples=LEAST, closed="left")
+    found = rows.with_columns(
+        traded=(step == 1) & (volume > 0),
+        same=pl.all_horizontal(same.values()),
+        run=(~stands.fill_null(value=False)).cum_sum().over("symbol"),
+        missing_sessions=(step > 1) & (step <= LOOK_BACK) & (number - 1).is_in(is_known),
+        ratio=real / usual.over("symbol"),
+    )
+    in_run = pl.int_range(pl.len()).over("symbol", "run") + 1
+    return found.with_columns(
+        pl.col("traded", "missing_sessions").fill_null(value=False),
+        repeated=(pl.col("traded") & pl.col("same")).fill_null(value=False),
+        stale_series=in_run >= rules.stale_sessions,
+        volume_break=(~pl.col("ratio").is_between(1 / most, most)).fill_null(value=False),
+    )
+
+
+def _wrong_day(session: date, counts: Counts, rules: WatchRules) -> CheckOutcome:
+    same, of = counts.repeated, counts.traded
     share = same / of if of else 0.0
     return CheckOutcome(
         name="wrong_day",
@@ -96,11 +141,10 @@ def _wrong_day(
     )
 
 
-def _delivery(session: date, recent: pl.DataFrame, rules: WatchRules) -> CheckOutcome:
-    counts = recent.group_by("session").len()
-    came = recent.filter(pl.col("session") == session).height
-    usual = counts.filter(pl.col("session") != session)["len"].median()
-    share = came / float(usual) if isinstance(usual, int | float) and usual else 1.0
+def _delivery(session: date, counts: Mapping[date, int], rules: WatchRules) -> CheckOutcome:
+    came = counts.get(session, 0)
+    before = [counts[day] for day in session_window(session, USUAL + 1)[:-1] if day in counts]
+    share = came / median(before) if before else 1.0
     return CheckOutcome(
         name="delivery",
         passed=rules.min_delivery_share <= share <= rules.max_delivery_share,
@@ -111,8 +155,7 @@ def _delivery(session: date, recent: pl.DataFrame, rules: WatchRules) -> CheckOu
     )
 
 
-def _told(name: str, session: date, names: Iterable[str], of: int) -> CheckOutcome:
-    found = sorted(names)
+def _told(name: str, session: date, found: list[str], of: int) -> CheckOutcome:
     which = f": {listed(found)}" if found else ""
     return CheckOutcome(
         name=name,
@@ -121,35 +164,3 @@ def _told(name: str, session: date, names: Iterable[str], of: int) -> CheckOutco
         numbers={name: float(len(found)), "symbols": float(of)},
         blocking=False,
     )
-
-
-def _after_a_gap(session: date, bars: pl.DataFrame, today: pl.DataFrame) -> list[str]:
-    """The symbols with a bar today, none in the session before, and some earlier."""
-    own, last = pl.col("session"), previous_session(session)
-    known = set(bars.filter(own < session)["symbol"])
-    before = set(bars.filter(own == last)["symbol"])
-    return [name for name in today["symbol"] if name in known - before] if before else []
-
-
-def _stale(single: pl.DataFrame, session: date, rules: WatchRules) -> list[str]:
-    days = session_window(session, rules.stale_sessions)
-    prices = [pl.col(name).n_unique().alias(name) for name in _BAR[:4]]
-    last = single.filter(pl.col("session") >= days[0]).group_by("symbol")
-    found = last.agg(pl.len(), *prices, newest=pl.col("session").max())
-    stands = pl.all_horizontal(pl.col(name) == 1 for name in _BAR[:4])
-    long = (pl.col("len") >= rules.stale_sessions) & (pl.col("newest") == session)
-    return found.filter(stands & long)["symbol"].to_list()
-
-
-def _odd_volumes(single: pl.DataFrame, session: date, rules: WatchRules) -> list[str]:
-    volume, today = pl.col("volume"), pl.col("session") == session
-    found = single.group_by("symbol").agg(
-        now=volume.filter(today).first(),
-        usual=volume.filter(~today & (volume > 0)).median(),
-        before=(~today & (volume > 0)).sum(),
-    )
-    enough = pl.col("before") >= LEAST
-    ratio, most = pl.col("now") / pl.col("usual"), rules.max_volume_ratio
-    return found.filter(enough & (pl.col("now") > 0) & ((ratio > most) | (ratio < 1 / most)))[
-        "symbol"
-    ].to_list()

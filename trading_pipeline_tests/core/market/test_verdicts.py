@@ -131,6 +131,17 @@ def test_a_close_halved_for_one_day_reverts_and_the_day_after_is_kept() -> None:
     assert 123.5 in gated.clean["close"]
 
 
+def test_a_true_fall_that_recovers_in_part_is_not_thrown_away() -> None:
+    """0.35, 0.21 and 0.30 on twenty times the volume: MILL of a real feed, 2015-07-14."""
+    gated = gate(
+        bars_of({"A": [0.34, 0.35, 0.21, 0.30, 0.29]}),
+        actions_of(),
+        QualityRules(),
+        convention="yahoo",
+    )
+    assert gated.suspects.select("close", "verdict").rows() == [(0.21, "confirmed")]
+
+
 def test_another_security_under_a_symbol_is_suspect_on_its_first_day() -> None:
     bars = bars_of({"A": [40.0, 40.4, 9.1, 9.2]})
     gated = gate(bars, actions_of(), QualityRules(), convention="yahoo")

@@ -17,7 +17,7 @@ AT_LAST = pl.col("session") == LAST
 
 
 def found(bars: pl.DataFrame, suspects: pl.DataFrame = NO_SUSPECTS) -> dict[str, CheckOutcome]:
-    return {one.name: one for one in watch(LAST, bars, suspects, WatchRules())}
+    return {one.name: one for one in watch([LAST], bars, suspects, WatchRules())[LAST]}
 
 
 def failed(bars: pl.DataFrame, **more: Any) -> list[str]:
