@@ -9,6 +9,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import compress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
@@ -66,14 +67,13 @@ class FeatureStore:
 
         Columns: symbol, session, feature_version, then the features. One round trip for all.
         """
-        keys = [self.key(kind, session, symbol) for symbol in symbols]
+        begin = self.key(kind, session, "")
+        keys = [begin + symbol for symbol in symbols]
         values = self._ask(lambda redis: redis.mget(keys)) if keys else None
-        found = {
-            symbol: row
-            for symbol, value in zip(symbols, values or (), strict=False)
-            if (row := _unpacked(value, len(kind.names))) is not None
-        }
-        return _frame(found, kind, session)
+        whole = [_is_whole(value, len(kind.names)) for value in values or ()]
+        return _frame(
+            list(compress(symbols, whole)), list(compress(values or (), whole)), kind, session
+        )
 
     def put(self, kind: FeatureSet, session: date, features: pl.DataFrame) -> None:
         """Hold the rows of one session for a while, in place of what was held for the symbols."""
@@ -143,23 +143,21 @@ def _packed(row: "np.ndarray[Any, np.dtype[np.float32]]") -> bytes:
     return _HEAD.pack(crc32(body), len(row)) + body
 
 
-def _unpacked(value: Any, count: int) -> "np.ndarray[Any, np.dtype[np.float32]] | None":
-    """The features in a value, None for anything that was not packed here."""
+def _is_whole(value: Any, count: int) -> bool:
+    """Whether a value is what was packed here, so many features."""
     if not isinstance(value, bytes) or len(value) != _HEAD.size + 4 * count:
-        return None
-    body = value[_HEAD.size :]
-    if _HEAD.unpack_from(value) != (crc32(body), count):
-        return None
-    return np.frombuffer(body, dtype="<f4")
+        return False
+    return _HEAD.unpack_from(value) == (crc32(memoryview(value)[_HEAD.size :]), count)
 
 
 def _frame(
-    found: Mapping[str, "np.ndarray[Any, np.dtype[np.float32]]"], kind: FeatureSet, session: date
+    symbols: list[str], values: list[bytes], kind: FeatureSet, session: date
 ) -> pl.DataFrame:
-    values = np.concatenate([*found.values(), np.empty(0, np.float32)])
-    rows = pl.Series(values).fill_nan(None).reshape((len(found), len(kind.names)))
-    features = rows.arr.to_struct(list(kind.names)).struct.unnest()  # a column each, all at once
-    keys = pl.DataFrame({"symbol": list(found)}, schema={"symbol": pl.String})
+    """The rows of whole values, all at once: a head is as wide as two features."""
+    head, count = _HEAD.size // 4, len(kind.names)
+    packed = np.frombuffer(b"".join(values), "<f4").reshape((len(values), head + count))
+    rows = pl.Series(packed[:, head:].ravel()).fill_nan(None).reshape((len(values), count))
+    keys = pl.DataFrame({"symbol": symbols}, schema={"symbol": pl.String})
     return keys.with_columns(
         pl.lit(session).alias("session"), pl.lit(kind.version).alias("feature_version")
-    ).hstack(features)
+    ).hstack(rows.arr.to_struct(list(kind.names)).struct.unnest())

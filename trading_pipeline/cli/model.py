@@ -9,17 +9,17 @@ from rich.console import Console
 from rich.text import Text
 
 from trading_pipeline import logs
-from trading_pipeline.adapters.model_store import Cause, ModelStore
+from trading_pipeline.adapters.model_store import Cause
 from trading_pipeline.cli import services
 from trading_pipeline.cli.page import Page, columns
 from trading_pipeline.core.market.calendar import last_closed_session
-from trading_pipeline.core.models.release import Release
 from trading_pipeline.defs.training import bench_of
-from trading_pipeline.errors import ModelNotFoundError, SettingsError
+from trading_pipeline.errors import SettingsError
 from trading_pipeline.flows import lifecycle
 from trading_pipeline.flows.announce import of_model
-from trading_pipeline.flows.compare import Comparison
+from trading_pipeline.flows.compare import Comparison, two
 from trading_pipeline.flows.compare import compare as compare_models
+from trading_pipeline.flows.comparison_report import comparison_report, save_comparison
 from trading_pipeline.flows.history import Version
 from trading_pipeline.flows.history import history as versions_of
 from trading_pipeline.flows.judge import Bench
@@ -136,18 +136,31 @@ def history(*, json: Annotated[bool, Parameter(negative="")] = False) -> int:
 
 
 @app.command
-def compare(first: str | None = None, second: str | None = None) -> int:
+def compare(
+    first: str | None = None,
+    second: str | None = None,
+    *,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
     """Set two versions side by side: evaluations, agreement, and predictions made in advance.
+
+    Examples: `trading-pipeline model compare`; `trading-pipeline model compare 3 5 --json`.
 
     Args:
         first: A version's number; by default the one that trades.
         second: A version's number; by default the challenger.
+        json: Print JSON and nothing else.
     """
     settings = _settings()
-    store, strategy = services.models(settings), settings.strategy
-    one = store.fetch(strategy, first) if first else store.release(strategy)
-    other = store.fetch(strategy, second) if second else _challenger(store, strategy)
-    show_comparison(compare_models(_bench(settings), one, other))
+    pair = two(services.models(settings), settings.strategy, first, second)
+    found = compare_models(_bench(settings), *pair)
+    saved = save_comparison(found, settings.data_dir / "reports")
+    if json:
+        report = comparison_report(found)
+        Page().console.out(report.model_dump_json(indent=2), highlight=False)
+    else:
+        show_comparison(found)
+        Page().line("Saved", str(saved))
     return 0
 
 
@@ -212,13 +225,6 @@ def _bench(settings: Settings) -> Bench:
 
 def _why(reason: str) -> Cause:
     return Cause(BY, utc_now(), reason)
-
-
-def _challenger(store: ModelStore, strategy: str) -> Release:
-    found = store.challenger(strategy)
-    if found is None:
-        raise ModelNotFoundError(f"{strategy} has no challenger: train one, or name two versions.")
-    return found
 
 
 def _pair(text: str) -> tuple[str, float]:

@@ -22,6 +22,7 @@ from trading_pipeline.core.market.calendar import (
     session_window,
 )
 from trading_pipeline.core.market.checks import CheckOutcome
+from trading_pipeline.core.market.progress import Progress
 from trading_pipeline.defs.resources import cast_of
 from trading_pipeline.defs.training import bench_of, source_of, training_of
 from trading_pipeline.errors import MissingDataError, SettingsError
@@ -65,7 +66,12 @@ def train(
     training = _training(settings, lake, (first, as_of_date), trials)
     with Bar(transient=True, console=Console(stderr=True)) as bar:
         task = bar.add_task("data", total=1.0)
-        _supply(settings, lake, training)
+        _supply(
+            settings,
+            lake,
+            training,
+            progress=lambda what, share: bar.update(task, description=what, completed=share),
+        )
         trained = train_model(
             lake,
             store,
@@ -114,13 +120,13 @@ def _training(
     return replace(training, rules=training.rules.model_copy(update={"trials": trials}))
 
 
-def _supply(settings: Settings, lake: Lake, training: Training) -> None:
+def _supply(settings: Settings, lake: Lake, training: Training, *, progress: Progress) -> None:
     cast = cast_of(settings, training.strategy)
     window = session_window(training.as_of, training.rules.sessions + SPARE_SESSIONS)
     history = cast.strategy.feature_look_back
     supply(
         lake,
-        source_of(settings),
+        source_of(settings, progress),
         cast,
         first=window[0],
         last=training.as_of,

@@ -8,8 +8,9 @@ from trading_pipeline.core.market.calendar import last_closed_session, previous_
 from trading_pipeline.defs.models import verdicts
 from trading_pipeline.defs.partitions import EXCHANGE_ZONE, SESSIONS
 from trading_pipeline.defs.resources import announcer
-from trading_pipeline.defs.training import bench_of
-from trading_pipeline.errors import TradingPipelineError
+from trading_pipeline.defs.training import bench_of, model_name
+from trading_pipeline.defs.versions import JOBS
+from trading_pipeline.errors import SettingsError, TradingPipelineError
 from trading_pipeline.flows import lifecycle
 from trading_pipeline.flows.announce import of_model
 from trading_pipeline.flows.judge import Bench
@@ -152,10 +153,17 @@ retrain = dg.define_asset_job(
     job=retrain,
     cron_schedule="0 6 * * 6",
     execution_timezone=EXCHANGE_ZONE,
-    description="Saturdays at 06:00 America/New_York: a challenger as of the week's last session.",
+    description="Saturdays at 06:00 America/New_York: a challenger as of the week's last session; "
+    "nothing where the strategy that trades has no model of its own.",
 )
-def weekly_retrain(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+def weekly_retrain(
+    context: dg.ScheduleEvaluationContext, settings: dg.ResourceParam[Settings]
+) -> dg.RunRequest | dg.SkipReason:
     """Ask for a training as of the last session before the schedule's day."""
+    try:
+        model_name(settings)
+    except SettingsError as error:
+        return dg.SkipReason(str(error))
     session = previous_session(context.scheduled_execution_time.date())
     return dg.RunRequest(run_key=f"retrain-{session}", partition_key=str(session))
 
@@ -163,7 +171,7 @@ def weekly_retrain(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
 def jobs_and_sensors() -> dg.Definitions:
     """The jobs of a model's life, the sensor and the schedule."""
     return dg.Definitions(
-        jobs=[activate_model, deactivate_model, reload_model, retrain, rollback_model],
+        jobs=[activate_model, deactivate_model, reload_model, retrain, rollback_model, *JOBS],
         schedules=[weekly_retrain],
         sensors=[model_hot_reload],
     )

@@ -2,8 +2,11 @@
 
 from datetime import date
 
+from trading_pipeline.adapters.bin_cache import BinCache
 from trading_pipeline.adapters.lake import Lake
 from trading_pipeline.core.market.calendar import sessions_between
+from trading_pipeline.core.market.progress import Progress, unwatched
+from trading_pipeline.core.models.binning import Binning, bin_rows
 from trading_pipeline.defs.resources import cast_of, vendor
 from trading_pipeline.errors import SettingsError
 from trading_pipeline.flows.clean import GateRules
@@ -25,12 +28,12 @@ def model_name(settings: Settings) -> str:
     return name
 
 
-def source_of(settings: Settings) -> Source:
+def source_of(settings: Settings, progress: Progress = unwatched) -> Source:
     """Where data comes from that a training or a backtest fetches, and how it is judged."""
     rules = GateRules(
         quality=settings.quality, freshness=settings.freshness, convention=settings.adjustment
     )
-    return Source(vendor=vendor(settings), rules=rules, now=utc_now())
+    return Source(vendor=vendor(settings, progress), rules=rules, now=utc_now())
 
 
 def training_of(
@@ -53,7 +56,15 @@ def training_of(
         rules=rules,
         convention=settings.adjustment,
         revision=source_revision(),
+        binning=_binning(settings),
     )
+
+
+def _binning(settings: Settings) -> Binning:
+    """How rows are put in bins: once for all trainings of the same rows, unless that is off."""
+    limit = settings.training.cache_mib
+    folder = settings.data_dir / "cache" / "bins"
+    return BinCache(folder, limit_mib=limit).bin_rows if limit else bin_rows
 
 
 def bench_of(settings: Settings, lake: Lake, through: date) -> Bench:

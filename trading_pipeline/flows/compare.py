@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from trading_pipeline.adapters.model_store import ModelStore
 from trading_pipeline.core.features.labels import label
 from trading_pipeline.core.market.calendar import FIRST_SESSION
 from trading_pipeline.core.market.checks import CheckOutcome
@@ -12,7 +13,7 @@ from trading_pipeline.core.market.corporate_actions import adjust
 from trading_pipeline.core.models import gates
 from trading_pipeline.core.models.evaluation import Mean, daily_ic, mean_of
 from trading_pipeline.core.models.release import Release
-from trading_pipeline.errors import FeatureMismatchError
+from trading_pipeline.errors import FeatureMismatchError, ModelNotFoundError
 from trading_pipeline.flows.judge import Bench, predictions_of, recent_features
 from trading_pipeline.flows.know import actions
 from trading_pipeline.flows.predict import shadow_of
@@ -22,12 +23,14 @@ from trading_pipeline.flows.predict import shadow_of
 class Shadow:
     """Daily rank IC of both models in the sessions both predicted before they were known.
 
-    `difference` is that of the second model less that of the first, session by session.
+    `difference` is that of the second model less that of the first, session by session. `daily`:
+    session, rank_ic, rank_ic_second.
     """
 
     first: Mean
     second: Mean
     difference: Mean
+    daily: pl.DataFrame
 
     def sentence(self) -> str:
         """The difference with its interval, in words."""
@@ -65,6 +68,20 @@ def compare(bench: Bench, first: Release, second: Release) -> Comparison:
     )
 
 
+def two(
+    store: ModelStore, strategy: str, first: str | None, second: str | None
+) -> tuple[Release, Release]:
+    """The versions of these numbers; without one the model that trades, or the challenger.
+
+    Raises ModelNotFoundError when there is none.
+    """
+    one = store.fetch(strategy, first) if first else store.release(strategy)
+    other = store.fetch(strategy, second) if second else store.challenger(strategy)
+    if other is None:
+        raise ModelNotFoundError(f"{strategy} has no challenger: train one, or name two versions.")
+    return one, other
+
+
 def shadow(bench: Bench, first: Release, second: Release) -> Shadow:
     """Judge what the lake's predictions of both said in advance against what happened."""
     strategy, last = first.manifest.strategy, bench.through
@@ -74,7 +91,9 @@ def shadow(bench: Bench, first: Release, second: Release) -> Shadow:
     sides = [_judged(bench, mine, each) for each in (first, second)]
     both = sides[0].join(sides[1], on="session", how="inner", suffix="_second").sort("session")
     ours, theirs = (both[name].to_numpy() for name in ("rank_ic", "rank_ic_second"))
-    return Shadow(first=mean_of(ours), second=mean_of(theirs), difference=mean_of(theirs - ours))
+    return Shadow(
+        first=mean_of(ours), second=mean_of(theirs), difference=mean_of(theirs - ours), daily=both
+    )
 
 
 def _agreement(bench: Bench, first: Release, second: Release) -> CheckOutcome | None:

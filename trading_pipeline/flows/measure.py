@@ -23,7 +23,6 @@ from trading_pipeline.core.market.calendar import (
     is_session,
     last_closed_session,
     previous_session,
-    session_close,
     session_open,
     sessions_between,
 )
@@ -37,6 +36,7 @@ from trading_pipeline.flows.probe import ask
 from trading_pipeline.flows.report import FINISHED
 from trading_pipeline.flows.risk_monitor import SESSIONS, told
 from trading_pipeline.flows.stream_report import age_of
+from trading_pipeline.flows.supervise import is_open
 
 SECONDS: Final = 8.0
 """Less than Prometheus waits for a scrape."""
@@ -98,9 +98,7 @@ def due_session(now: datetime, last: date | None) -> date:
 
 
 def _market(now: datetime) -> Samples:
-    day = now.date()
-    is_open = is_session(day) and session_open(day) <= now < session_close(day)
-    yield _sample("market_open", is_open)
+    yield _sample("market_open", is_open(now))
 
 
 def _ledger(instruments: Instruments, now: datetime) -> Samples:

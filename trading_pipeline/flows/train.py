@@ -1,7 +1,10 @@
 """Train a model on what the lake holds, judge it out of sample, record it, and release it."""
 
 import logging
+from collections.abc import Iterator
 from datetime import date, datetime
+
+import polars as pl
 
 from trading_pipeline.adapters.lake import Lake
 from trading_pipeline.adapters.model_store import Cause, ModelStore
@@ -9,7 +12,7 @@ from trading_pipeline.core.backtest.ranking import ranking, sharpe_of
 from trading_pipeline.core.features.labels import label
 from trading_pipeline.core.market.calendar import session_window
 from trading_pipeline.core.market.corporate_actions import adjust
-from trading_pipeline.core.models.dataset import Dataset, build
+from trading_pipeline.core.models.dataset import Dataset, build_blocks
 from trading_pipeline.core.models.release import Release
 from trading_pipeline.core.models.search import Trial, search
 from trading_pipeline.core.models.walk import Progress, final, walk
@@ -17,7 +20,7 @@ from trading_pipeline.errors import MissingDataError, ModelNotFoundError, Settin
 from trading_pipeline.flows.know import actions
 from trading_pipeline.flows.trained import Judged, Trained, Training
 from trading_pipeline.flows.training_record import card_of, record_of, sharpes_on_record
-from trading_pipeline.flows.training_report import page_of
+from trading_pipeline.flows.training_report import page_of, pictures
 
 SPARE_SESSIONS = 10
 """Sessions read before those needed, for sessions in which no symbol has a label."""
@@ -69,9 +72,10 @@ def train(
     model tells no symbols apart, AdapterError when MLflow fails.
     """
     judged = judge(read_dataset(lake, training), training, store, progress or _quietly)
-    page = page_of(judged)
-    card = card_of(judged)
-    version = store.log_and_register(judged.final.model.text, card, record_of(judged, page))
+    shown = pictures(judged)
+    page, card = page_of(judged, shown), card_of(judged)
+    record = record_of(judged, page, shown)
+    version = store.log_and_register(judged.final.model.text, card, record)
     _log.info(
         "model registered",
         extra={
@@ -98,13 +102,14 @@ def judge(dataset: Dataset, training: Training, store: ModelStore, tell: Progres
             rules,
             lambda said: sharpe_of(said, cost),
             lambda what, done: tell(what, share * done),
+            binning=training.binning,
         )
         rules = rules.model_copy(update={"gbm": trials[0].params})
 
     def rest(what: str, done: float) -> None:
         tell(what, share + (1 - share) * done)
 
-    walked = walk(dataset, rules, rest)
+    walked = walk(dataset, rules, rest, binning=training.binning)
     tried = [trial.sharpe for trial in trials if trial.sharpe is not None]
     tried += sharpes_on_record(store.runs(training.strategy), training)
     return Judged(
@@ -112,7 +117,7 @@ def judge(dataset: Dataset, training: Training, store: ModelStore, tell: Progres
         rules=rules,
         dataset=dataset,
         walk=walked,
-        final=final(dataset, rules, rest),
+        final=final(dataset, rules, rest, binning=training.binning),
         ranking=ranking(walked.predictions, dataset.rows, cost_bps=cost, trials=tried),
         trials=trials,
     )
@@ -130,10 +135,20 @@ def read_dataset(lake: Lake, training: Training) -> Dataset:
     bars = lake.read("clean_bars", first, last, symbols=symbols)
     due = actions(lake, symbols, first, last)
     adjusted = adjust(bars, due, convention=training.convention, as_of=last)
-    features = lake.read("features", first, last, symbols=symbols)
+    labels = label(adjusted, training.rules.label)
+    target = training.rules.normalization.target
+    return build_blocks(_features(lake, training, first), labels, target)
+
+
+def _features(lake: Lake, training: Training, first: date) -> Iterator[pl.DataFrame]:
+    """Yield the features a year at a time: all of them at once are held once, not thrice."""
+    last = training.as_of
     if training.own:
-        features = training.own.rows(lake, session_window(last, training.rules.sessions))
-    return build(features, label(adjusted, training.rules.label))
+        yield training.own.rows(lake, session_window(last, training.rules.sessions))
+        return
+    for year in range(first.year, last.year + 1):
+        begin, end = max(first, date(year, 1, 1)), min(last, date(year, 12, 31))
+        yield lake.read("features", begin, end, symbols=training.symbols)
 
 
 def _first_session(lake: Lake, training: Training) -> date:

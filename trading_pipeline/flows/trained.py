@@ -7,6 +7,7 @@ from datetime import date
 from trading_pipeline.adapters.model_store import ModelVersion
 from trading_pipeline.core.backtest.ranking import Ranking
 from trading_pipeline.core.market.corporate_actions import Convention
+from trading_pipeline.core.models.binning import Binning, bin_rows
 from trading_pipeline.core.models.dataset import Dataset, Split
 from trading_pipeline.core.models.release import ModelCard
 from trading_pipeline.core.models.rules import TrainingRules
@@ -19,7 +20,8 @@ from trading_pipeline.flows.know import OwnFeatures
 class Training:
     """What to train, on which symbols, and as of which session: nothing later is read.
 
-    The features are the lake's, or `own`. `revision` names the code that trains, for the record.
+    The features are the lake's, or `own`. `revision` names the code that trains, for the record;
+    `binning` may keep what it makes of the rows.
     """
 
     strategy: str
@@ -29,6 +31,7 @@ class Training:
     convention: Convention
     revision: str | None = None
     own: OwnFeatures | None = None
+    binning: Binning = bin_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,18 +28,22 @@ def card_of(judged: Judged) -> ModelCard:
         last_label=fitted.split.valid[-1],
         trained_through=training.as_of,
         best_iteration=fitted.model.best_iteration,
+        normalization=judged.rules.normalization.features,
+        target=judged.rules.normalization.target,
         metrics=judged.evidence,
     )
 
 
-def record_of(judged: Judged, page: str) -> RunRecord:
-    """The run of the training; `page` is the report that shows it."""
+def record_of(judged: Judged, page: str, pictures: Mapping[str, str]) -> RunRecord:
+    """The run of the training; `page` is the report that shows it, `pictures` its plots as SVG."""
+    plots = {f"plots/{name}.svg": picture for name, picture in pictures.items()}
     return RunRecord(
         params=_params(judged),
         metrics=judged.metrics,
         folds=[fold_metrics(fold) for fold in judged.walk.folds],
-        artifacts=_artifacts(judged) | {"report.html": page},
+        artifacts=_artifacts(judged) | plots | {"report.html": page},
         tags=_tags(judged),
+        curves=judged.final.model.curves,
     )
 
 
@@ -58,18 +62,17 @@ def sharpes_on_record(runs: Iterable[TrainingRun], training: Training) -> list[f
 
 def _params(judged: Judged) -> Mapping[str, object]:
     training = judged.training
-    rules = judged.rules.model_dump(exclude={"gbm", "promotion"}) | judged.rules.gbm.model_dump()
     asked = {
         "symbols": ",".join(training.symbols),
         "as_of": training.as_of,
         "convention": training.convention,
     }
-    return rules | asked
+    return judged.rules.parameters() | asked
 
 
 def _key(training: Training) -> str:
     """What is the same for the same training made again."""
-    rules = training.rules.model_dump_json(exclude={"promotion"})
+    rules = training.rules.model_dump_json(exclude={"promotion", "cache_mib"})
     said = f"{rules} {training.symbols} {training.as_of} {training.convention}"
     return hashlib.sha256(said.encode()).hexdigest()[:16]
 

@@ -1,6 +1,6 @@
 """The page of a training: its figures out of sample, its folds and its plots, in one file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from math import isfinite
 from operator import mul
@@ -16,9 +16,9 @@ TEMPLATE: Final = "training_report.html.j2"
 SHOWN_TRIALS: Final = 20
 
 
-def page_of(judged: Judged) -> str:
-    """Return the page as HTML that needs no other file."""
-    return report_files.render_html(_document(judged), pictures(judged), template=TEMPLATE)
+def page_of(judged: Judged, shown: Mapping[str, str]) -> str:
+    """Return the page with its `pictures` as HTML that needs no other file."""
+    return report_files.render_html(_document(judged), shown, template=TEMPLATE)
 
 
 def save_page(trained: Trained, reports: Path) -> Path:
@@ -77,8 +77,7 @@ def _document(judged: Judged) -> dict[str, Any]:
         "folds": [_fold(fold) for fold in judged.walk.folds],
         "searched": _trials(judged),
         "parameters": {
-            **judged.rules.model_dump(mode="json", exclude={"gbm", "promotion"}),
-            **judged.rules.gbm.model_dump(mode="json"),
+            **judged.rules.parameters(),
             "convention": training.convention,
             "feature_version": judged.dataset.feature_version,
             "revision": training.revision or "unknown",

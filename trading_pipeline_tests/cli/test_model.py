@@ -139,6 +139,10 @@ def test_two_versions_are_compared(run: Run, home: Path) -> None:
     assert "Recent: Mean daily rank correlation" in said
     assert "In advance: No session" in said
     assert said == run("compare", "1", "2")
+    report = json.loads(run("compare", "--json"))
+    assert report["metrics"]["rank_ic"] == {"first": 0.03, "second": 0.03}
+    assert report["shadow"]["difference"] == {"value": None, "low": None, "high": None}
+    assert (home / "data" / "reports" / "models" / STRATEGY / "1-against-2.html").is_file()
 
 
 def test_without_a_challenger_two_versions_have_to_be_named(run: Run) -> None:

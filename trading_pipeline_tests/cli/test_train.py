@@ -42,7 +42,7 @@ def test_a_training_registers_a_challenger_says_what_it_lacks_and_releases_nothi
     for name, value in RULES.items():
         monkeypatch.setenv(f"TP_TRAINING__{name}", value)
 
-    assert train() == 0
+    assert train(first=sample_lake.SESSIONS[-90]) == 0  # a study: two windows instead of one
 
     said = capsys.readouterr().out
     store = ModelStore(tmp_path / "data" / "models", models.tracking_uri(tmp_path / "data"))
@@ -52,6 +52,8 @@ def test_a_training_registers_a_challenger_says_what_it_lacks_and_releases_nothi
     assert challenger.manifest.trained_through == sample_lake.LAST
     assert "Version 1 is registered as challenger." in said
     assert "Out of sample: mean daily rank IC" in said
+    assert "over 120 sessions" in said
+    assert list((tmp_path / "data" / "cache" / "bins").glob("*/train.bin"))
     for gate in ("evidence", "parity", "prefix", "feature_schema", "dry_prediction"):
         assert f"{gate}: passed" in said or f"{gate}: FAILED" in said
 

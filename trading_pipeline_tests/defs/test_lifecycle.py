@@ -2,6 +2,7 @@
 
 import shutil
 from datetime import UTC, datetime
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from trading_pipeline.adapters.lake import Lake
 from trading_pipeline.adapters.model_store import ModelStore
+from trading_pipeline.core.features.labels import LABEL_HORIZON
 from trading_pipeline.defs import models as model_assets
 from trading_pipeline.defs.lifecycle import jobs_and_sensors, model_hot_reload, weekly_retrain
 from trading_pipeline.settings import Settings
@@ -48,17 +50,16 @@ def resources(lake: Lake, store: ModelStore, tmp_path: Path) -> dict[str, Any]:
     return {"settings": settings, "lake": lake, "model_store": store}
 
 
-def run(job: str, resources: dict[str, Any], **config: str) -> dg.ExecuteInProcessResult:
-    """A job by its name, its one op with this config."""
-    definitions = dg.Definitions.merge(
-        dg.Definitions(
-            assets=[model_assets.challenger],
-            resources=resources,
-            executor=dg.in_process_executor,
-        ),
-        jobs_and_sensors(),
+def job_of(name: str, resources: dict[str, Any]) -> dg.JobDefinition:
+    challenger = dg.Definitions(
+        assets=[model_assets.challenger], resources=resources, executor=dg.in_process_executor
     )
-    found = definitions.resolve_job_def(job)
+    return dg.Definitions.merge(challenger, jobs_and_sensors()).resolve_job_def(name)
+
+
+def run(job: str, resources: dict[str, Any], **config: object) -> dg.ExecuteInProcessResult:
+    """A job by its name, its one op with this config."""
+    found = job_of(job, resources)
     (op,) = [node.name for node in found.nodes]
     return found.execute_in_process(
         run_config={"ops": {op: {"config": config}}} if config else {}, raise_on_error=False
@@ -82,6 +83,39 @@ def test_a_model_is_activated_rolled_back_and_deactivated_by_jobs(
     noted = store.activations(STRATEGY)
     assert [one.action for one in noted] == ["activate", "activate", "rollback", "deactivate"]
     assert [one.reason for one in noted] == ["a try", "a try", "worse", "a holiday"]
+
+
+def told(done: dg.ExecuteInProcessResult) -> dict[str, Any]:
+    """What the one op of a job shows in the web UI."""
+    (event,) = done.filter_events(lambda event: event.is_successful_output)
+    return {name: value.value for name, value in event.step_output_data.metadata.items()}
+
+
+def test_versions_are_registered_listed_and_compared_by_jobs(
+    lake: Lake, store: ModelStore, resources: dict[str, Any], tmp_path: Path
+) -> None:
+    fitted.register(store, STRATEGY, fitted.model(lake))
+    running = store.promote(STRATEGY, "1", CAUSE)
+    (tmp_path / "model.txt").write_text(fitted.model(lake, 7).text)
+    file = {
+        "path": str(tmp_path / "model.txt"),
+        "trained_from": str(sample_lake.SESSIONS[61]),
+        "trained_through": str(fitted.THROUGH),
+    }
+
+    registered = told(run("register_model", resources, **file, metrics={"rank_ic": 0.9}))
+    listed = told(run("model_history", resources))
+    compared = told(run("compare_models", resources))
+
+    assert registered["version"] == "2"
+    assert [row.data["status"] for row in listed["versions"].records] == ["active", "challenger"]
+    assert compared["first"] == running.model_version
+    assert compared["second"].startswith("2-")
+    assert "rank_ic" in {row.data["measure"] for row in compared["metrics"].records}
+    assert "declared_rank_ic" in Path(compared["page"]).read_text()
+    assert compared == told(run("compare_models", resources, first="1", second="2"))
+    assert not run("register_model", resources, **(file | {"trained_from": "soon"})).success
+    assert not run("compare_models", resources, first="9").success
 
 
 def test_a_model_that_fails_a_gate_fails_the_job(
@@ -110,6 +144,36 @@ def test_the_sensor_asks_once_for_what_the_registry_names_and_the_job_loads_it(
     assert isinstance(first, dg.SensorResult)
     assert first.run_requests
     assert not second.run_requests
+    assert run("reload_model", resources).success
+    assert store.release(STRATEGY).manifest.version == "2"
+
+
+def test_a_broken_version_is_tried_once_and_again_when_it_was_mended(
+    lake: Lake, tmp_path: Path, store: ModelStore, resources: dict[str, Any]
+) -> None:
+    from mlflow import MlflowClient  # noqa: PLC0415 - heavy
+
+    for seed in (42, 7):
+        fitted.register(store, STRATEGY, fitted.model(lake, seed))
+    running = store.promote(STRATEGY, "1", CAUSE)
+    client = MlflowClient(models.tracking_uri(tmp_path))
+    client.set_registered_model_alias(STRATEGY, "champion", "2")
+    run_id = client.get_model_version(STRATEGY, "2").run_id
+    file = tmp_path / "mlflow" / "artifacts" / STRATEGY / str(run_id) / "artifacts" / "model.txt"
+    whole = file.read_text()
+    file.write_text(whole[:500])
+
+    first = look(resources, None)
+    failed = run("reload_model", resources)
+    second = look(resources, first.cursor)
+    file.write_text(whole)
+    third = look(resources, second.cursor)
+
+    assert first.run_requests
+    assert not failed.success  # a failed run is told to people by the sensor `notifications`
+    assert store.release(STRATEGY) == running
+    assert not second.run_requests
+    assert third.run_requests
     assert run("reload_model", resources).success
     assert store.release(STRATEGY).manifest.version == "2"
 
@@ -153,10 +217,56 @@ def test_a_retraining_registers_a_challenger_with_a_verdict_and_releases_nothing
     assert store.challenger(STRATEGY)
 
 
-def test_the_week_ends_with_a_training_as_of_its_last_session() -> None:
-    with dg.build_schedule_context(
-        scheduled_execution_time=datetime(2013, 3, 30, 10, tzinfo=UTC)
-    ) as context:
-        asked: Any = weekly_retrain(context)
+def test_a_range_of_sessions_is_one_study_in_one_run(
+    store: ModelStore, resources: dict[str, Any]
+) -> None:
+    first, last = sample_lake.SESSIONS[-70], sample_lake.LAST
 
-    assert asked.partition_key == "2013-03-28"  # the 29th was Good Friday
+    done = job_of("retrain", resources).execute_in_process(
+        tags={
+            "dagster/asset_partition_range_start": str(first),
+            "dagster/asset_partition_range_end": str(last),
+        }
+    )
+
+    assert done.success
+    assert [one.version for one in store.versions(STRATEGY)] == ["1"]
+    (run,) = store.runs(STRATEGY)
+    folds = ceil((70 - LABEL_HORIZON) / sample_lake.RULES.test_sessions)
+    assert run.params["folds"] == str(folds) == "3"
+    assert run.metrics["sessions"] == 90  # whole windows, so that none of the range is left out
+    challenger = store.challenger(STRATEGY)
+    assert challenger
+    assert challenger.manifest.trained_through == last
+    events = done.asset_materializations_for_node("challenger")
+    assert {event.partition for event in events} == set(map(str, sample_lake.SESSIONS[-70:]))
+    assert "over 90 sessions" in str(events[0].metadata["evaluation"].value)
+
+
+def saturday(strategy: str, home: Path) -> Any:
+    settings = Settings.load(home=home, strategy=strategy)
+    with dg.build_schedule_context(
+        scheduled_execution_time=datetime(2013, 3, 30, 10, tzinfo=UTC),
+        resources={"settings": settings},
+    ) as context:
+        return weekly_retrain(context)
+
+
+def test_the_week_ends_with_a_training_as_of_its_last_session(tmp_path: Path) -> None:
+    assert saturday(STRATEGY, tmp_path).partition_key == "2013-03-28"  # the 29th was Good Friday
+    assert saturday("momentum_gbm", tmp_path).partition_key == "2013-03-28"
+
+
+@pytest.mark.parametrize(
+    ("strategy", "said"),
+    [("momentum", "it asks none"), ("ensemble", "it asks those of alpha_baseline")],
+)
+def test_a_strategy_without_a_model_of_its_own_is_not_retrained_and_says_why(
+    tmp_path: Path, resources: dict[str, Any], strategy: str, said: str
+) -> None:
+    found = saturday(strategy, tmp_path)
+    settings = Settings.load(home=tmp_path, strategy=strategy)
+
+    assert isinstance(found, dg.SkipReason)
+    assert f"{strategy} has no model of its own, {said}" in str(found.skip_message)
+    assert not look(resources | {"settings": settings}, None).run_requests

@@ -10,6 +10,7 @@ from trading_pipeline.adapters.lake import Lake
 from trading_pipeline.adapters.model_store import ModelStore
 from trading_pipeline.core.models.release import Release
 from trading_pipeline.flows.compare import compare, shadow
+from trading_pipeline.flows.comparison_report import comparison_report, save_comparison
 from trading_pipeline.flows.predict import predict, predict_shadow, shadow_of
 from trading_pipeline_tests.adapters.model_store import models
 from trading_pipeline_tests.flows import fitted, sample_lake
@@ -126,6 +127,30 @@ def test_what_both_said_in_advance_is_judged_session_by_session(
     assert found.second.value == pytest.approx(-found.first.value)
     assert found.difference.value == pytest.approx(-2 * found.first.value)
     assert f"over {sessions} sessions" in found.sentence()
+    assert found.daily.height == sessions
+
+
+def test_the_page_of_a_comparison_shows_what_was_said_in_advance(
+    lake: Lake,
+    store: ModelStore,
+    strategy: str,
+    champion: Release,
+    challenger: Release,
+    tmp_path: Path,
+) -> None:
+    predict(lake, store, strategy=strategy, sessions=AFTER)
+    predict_shadow(lake, store, strategy=strategy, sessions=AFTER)
+    found = compare(fitted.bench(lake), champion, challenger)
+
+    report = comparison_report(found)
+    page = save_comparison(found, tmp_path / "reports").read_text()
+
+    assert report.shadow.sessions == found.shadow.difference.sessions
+    assert report.shadow.difference.value == found.shadow.difference.value
+    assert (report.first, report.second) == (champion.model_version, challenger.model_version)
+    assert page.count("<svg") == 1
+    assert "src=" not in page
+    assert f"{found.shadow.difference.value:+.4f}".replace("-", "−") in page
 
 
 def test_a_comparison_shows_both_evaluations_and_how_they_agree(

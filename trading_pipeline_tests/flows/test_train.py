@@ -1,5 +1,6 @@
 """Training on real prices through the lake: judged out of sample, blind to what came later."""
 
+import shutil
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -11,15 +12,24 @@ from trading_pipeline.adapters.lake import Lake
 from trading_pipeline.adapters.model_store import ModelStore
 from trading_pipeline.core.features.alpha158 import NAMES, VERSION
 from trading_pipeline.core.market.calendar import next_session, session_window
+from trading_pipeline.core.models import gbm
+from trading_pipeline.core.models import walk as walking
+from trading_pipeline.core.models.gbm import GbmParams
+from trading_pipeline.core.models.release import Release
 from trading_pipeline.core.models.rules import TrainingRules
+from trading_pipeline.core.models.scaling import FeatureScale, NormalizationRules
 from trading_pipeline.errors import (
     AdapterError,
     MissingDataError,
     ModelNotFoundError,
     SettingsError,
 )
+from trading_pipeline.flows import featurize
+from trading_pipeline.flows import judge as judging
+from trading_pipeline.flows import predict as predicting
+from trading_pipeline.flows import signals as live
 from trading_pipeline.flows.predict import predict
-from trading_pipeline.flows.train import ensure_release, read_dataset, train
+from trading_pipeline.flows.train import ensure_release, judge, read_dataset, train
 from trading_pipeline.flows.trained import Trained
 from trading_pipeline.flows.training_record import sharpes_on_record
 from trading_pipeline_tests.adapters.model_store import models
@@ -56,6 +66,16 @@ def trained(filled: Lake, tracking_uri: str, tmp_path_factory: pytest.TempPathFa
     return train(filled, store, training())
 
 
+@pytest.fixture(scope="module")
+def released(
+    filled: Lake, tracking_uri: str, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Release]:
+    """A folder of bundles with one release: not to be changed."""
+    folder = tmp_path_factory.mktemp("released") / "models"
+    store = ModelStore(folder, tracking_uri)
+    return folder, ensure_release(filled, store, training(), now=sample_lake.KNOWN_AT)
+
+
 def only_until(lake: Lake, root: Path, last: date) -> Lake:
     """The same lake as it stood when `last` was its newest session."""
     until = Lake(root)
@@ -65,9 +85,10 @@ def only_until(lake: Lake, root: Path, last: date) -> Lake:
 
 
 def test_a_model_trained_on_the_sample_predicts_its_last_session(
-    lake: Lake, store: ModelStore
+    lake: Lake, tracking_uri: str, released: tuple[Path, Release]
 ) -> None:
-    release = ensure_release(lake, store, training(), now=sample_lake.KNOWN_AT)
+    folder, release = released
+    store = ModelStore(folder, tracking_uri)
 
     predictions = predict(lake, store, strategy="alpha_baseline", sessions=[LAST])
 
@@ -76,6 +97,27 @@ def test_a_model_trained_on_the_sample_predicts_its_last_session(
     assert predictions["symbol"].to_list() == list(sample_lake.SYMBOLS)
     assert predictions["model_version"].unique().to_list() == [release.model_version]
     assert predictions["prediction"].n_unique() > 1
+
+
+def test_training_the_live_day_the_gates_and_signals_call_the_same_functions() -> None:
+    assert featurize.features_as_of is judging.features_as_of  # training reads what it has stored
+    asked = {walking.gbm.predict, predicting.gbm.predict, judging.gbm.predict, live.gbm.predict}
+    assert asked == {gbm.predict}
+    opened = {walking.gbm.load, predicting.gbm.load, judging.gbm.load, live.gbm.load}
+    assert opened == {gbm.load}
+
+
+def test_a_model_scores_a_stored_session_tomorrow_as_it_did_today(
+    lake: Lake, tmp_path: Path, released: tuple[Path, Release]
+) -> None:
+    _, release = released
+    past = only_until(lake, tmp_path / "past", SESSIONS[-2])
+    asked = [SESSIONS[-2]]
+
+    today = predicting.predicted(past, release, strategy="alpha_baseline", sessions=asked)
+    tomorrow = predicting.predicted(lake, release, strategy="alpha_baseline", sessions=asked)
+
+    assert tomorrow.equals(today)
 
 
 def test_a_training_is_recorded_with_its_windows_figures_and_pictures(trained: Trained) -> None:
@@ -103,6 +145,28 @@ def test_the_run_in_the_registry_names_code_and_data(trained: Trained, store: Mo
     assert "fold_rank_ic" in run.metrics
 
 
+def test_the_run_holds_learning_curves_importance_and_plots(
+    trained: Trained, store: ModelStore, tracking_uri: str
+) -> None:
+    from mlflow import MlflowClient  # noqa: PLC0415 - heavy
+
+    client, run_id = MlflowClient(tracking_uri), trained.version.run_id
+    files = {one.path for one in client.list_artifacts(run_id)}
+    plots = {one.path for one in client.list_artifacts(run_id, "plots")}
+    curve = client.get_metric_history(run_id, "curve_valid")
+    folds = client.get_metric_history(run_id, "fold_rank_ic")
+
+    texts = ("model.txt", "card.json", "importance.json", "learning_curves.json", "daily_ic.csv")
+    assert {*texts, "splits.json", "report.html", "plots"} == files
+    names = ("ic", "learning_curves", "importance", "wealth", "buckets", "decay")
+    assert plots == {f"plots/{name}.svg" for name in names}
+    said = trained.judged.final.model.curves["valid"]
+    assert [(one.step, one.value) for one in curve] == list(enumerate(said, 1))
+    assert [one.value for one in folds] == [
+        fold.test.rank_ic.value for fold in trained.judged.walk.folds
+    ]
+
+
 def test_the_newest_label_is_the_newest_that_is_wholly_known(filled: Lake) -> None:
     dataset = read_dataset(filled, training(EARLIER))
 
@@ -124,25 +188,39 @@ def test_the_label_is_the_return_from_the_next_open_to_the_one_after(filled: Lak
     assert found == pytest.approx(opens[1] / opens[0] - 1)
 
 
+@pytest.mark.parametrize("features", ["none", "robust_zscore"])
 def test_what_came_later_does_not_change_the_model(
-    filled: Lake, tmp_path: Path, store: ModelStore
+    filled: Lake, tmp_path: Path, store: ModelStore, features: FeatureScale
 ) -> None:
     past = only_until(filled, tmp_path / "past", EARLIER)
+    few = {"folds": 1, "gbm": GbmParams(rounds=5, early_stopping=5)}
+    normalization = NormalizationRules(features=features)
+    rules = sample_lake.RULES.model_copy(update={**few, "normalization": normalization})
+    asked = replace(training(EARLIER), rules=rules)
 
-    with_future = train(filled, store, training(EARLIER))
-    without = train(past, store, training(EARLIER))
+    with_future, without = (
+        judge(read_dataset(lake, asked), asked, store, lambda what, share: None)
+        for lake in (filled, past)
+    )
 
-    assert with_future.card.sha256 == without.card.sha256
-    assert with_future.card.trained_through == EARLIER
+    assert with_future.final.model.text == without.final.model.text
+    assert ("\nscaling:" in without.final.model.text) == (features == "robust_zscore")
+    assert with_future.metrics == without.metrics
 
 
-def test_training_again_gives_the_same_model(
+def test_training_again_gives_the_same_model_and_tells_its_progress(
     filled: Lake, trained: Trained, store: ModelStore
 ) -> None:
-    again = train(filled, store, training())
+    told: list[tuple[str, float]] = []
+
+    again = train(
+        filled, store, training(), progress=lambda what, share: told.append((what, share))
+    )
 
     assert again.card.sha256 == trained.card.sha256
     assert again.version.version != trained.version.version
+    assert list(dict(told)) == ["fold 1 of 2", "fold 2 of 2", "final model"]
+    assert told[-1][1] <= 1
 
 
 def test_a_corporate_action_that_was_delivered_twice_counts_once(lake: Lake) -> None:
@@ -172,35 +250,23 @@ def test_a_corporate_action_that_was_delivered_twice_counts_once(lake: Lake) -> 
     assert twice.equals(once)
 
 
-def test_a_release_is_trained_once_and_then_used(lake: Lake, store: ModelStore) -> None:
-    first = ensure_release(lake, store, training(), now=sample_lake.KNOWN_AT)
+def test_a_release_is_trained_once_and_an_older_session_gets_a_model_of_its_time(
+    lake: Lake, tmp_path: Path, tracking_uri: str, released: tuple[Path, Release]
+) -> None:
+    folder, champion = released
+    shutil.copytree(folder, tmp_path / "models", symlinks=True)
+    store = ModelStore(tmp_path / "models", tracking_uri)
     runs = len(store.runs("alpha_baseline"))
 
-    again = ensure_release(lake, store, training(), now=sample_lake.KNOWN_AT)
-
-    assert again == first
+    assert ensure_release(lake, store, training(), now=sample_lake.KNOWN_AT) == champion
     assert len(store.runs("alpha_baseline")) == runs
-
-
-def test_an_older_session_gets_a_model_of_its_time_and_the_champion_stays(
-    lake: Lake, store: ModelStore
-) -> None:
-    champion = ensure_release(lake, store, training(), now=sample_lake.KNOWN_AT)
-
     replay = ensure_release(lake, store, training(EARLIER), now=sample_lake.KNOWN_AT)
 
     assert replay.manifest.trained_through == EARLIER
     assert store.release("alpha_baseline") == champion
     assert store.release("alpha_baseline", session=EARLIER) == replay
     assert ensure_release(lake, store, training(EARLIER), now=sample_lake.KNOWN_AT) == replay
-
-
-def test_progress_is_told_to_whoever_asks(filled: Lake, store: ModelStore) -> None:
-    told: list[tuple[str, float]] = []
-
-    train(filled, store, training(), progress=lambda what, share: told.append((what, share)))
-
-    assert list(dict(told)) == ["fold 1 of 2", "fold 2 of 2", "final model"]
+    assert len(store.runs("alpha_baseline")) == runs + 1
 
 
 def test_a_session_without_features_is_missing_data(
@@ -239,8 +305,11 @@ def test_a_day_without_trading_is_refused(filled: Lake, store: ModelStore) -> No
 def test_a_training_that_cannot_be_recorded_releases_nothing(filled: Lake, tmp_path: Path) -> None:
     broken = ModelStore(tmp_path / "models", "nonsense://nowhere")
 
+    few = {"folds": 1, "gbm": GbmParams(rounds=2)}
+    asked = replace(training(), rules=sample_lake.RULES.model_copy(update=few))
+
     with pytest.raises(AdapterError, match="MLflow could not"):
-        ensure_release(filled, broken, training(), now=sample_lake.KNOWN_AT)
+        ensure_release(filled, broken, asked, now=sample_lake.KNOWN_AT)
 
     with pytest.raises(ModelNotFoundError):
         broken.release("alpha_baseline")

@@ -140,6 +140,13 @@ class ModelStore:
         """
         return self._bundles.release(strategy, session=session)
 
+    def newest(self, strategy: str, *, since: date, session: date) -> Release:
+        """Return the newest verified release, champion or not, that may decide on `session`.
+
+        Raises ModelNotFoundError when the training of none has seen `since`.
+        """
+        return self._bundles.newest(strategy, since=since, session=session)
+
     def releases(self, strategy: str) -> list[Manifest]:
         """The manifests of all bundles of a strategy, those that cannot be read left out."""
         return self._bundles.manifests(strategy)

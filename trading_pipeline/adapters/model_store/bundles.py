@@ -49,20 +49,33 @@ class Bundles:
         """Name the folder; the first write makes it."""
         self._root = models_dir
 
+    def newest(self, strategy: str, *, since: date, session: date) -> Release:
+        """The newest bundle, champion or not, whose training has seen no day later than `session`.
+
+        ModelNotFoundError without one whose training has seen `since`.
+        """
+        known = [m for m in self.manifests(strategy) if since <= m.trained_through <= session]
+        if not known:
+            raise ModelNotFoundError(
+                f"No release of {strategy} was trained through a day from {since} to {session}: "
+                f"train one as of {session}."
+            )
+        newest = max(known, key=lambda one: (one.trained_through, int(one.version)))
+        return _read(self._folder(strategy) / VERSIONS / bundle_name(newest), strategy)
+
     def release(self, strategy: str, *, session: date | None = None) -> Release:
         """The champion, or for an older `session` the newest bundle that may decide on it."""
         champion = _read(self._linked(strategy, CHAMPION_LINK), strategy)
         seen = champion.manifest.trained_through
         if session is None or seen <= session:
             return champion
-        older = [one for one in self.manifests(strategy) if one.trained_through <= session]
-        if not older:
+        try:
+            return self.newest(strategy, since=date.min, session=session)
+        except ModelNotFoundError:
             raise ModelNotFoundError(
                 f"Every release of {strategy} has seen prices later than {session}, the champion "
                 f"up to {seen}: train one as of {session}."
-            )
-        newest = max(older, key=lambda one: (one.trained_through, int(one.version)))
-        return _read(self._folder(strategy) / VERSIONS / bundle_name(newest), strategy)
+            ) from None
 
     def challenger(self, strategy: str) -> Release | None:
         """The challenger, None when there is none or when it is the champion."""

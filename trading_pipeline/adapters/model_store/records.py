@@ -1,7 +1,7 @@
 """What goes into the registry and what comes back from it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -13,7 +13,8 @@ class RunRecord:
     """What a training run leaves in MLflow beside the model and its card.
 
     `folds` holds the metrics of each fold of the walk-forward evaluation, oldest first: the steps
-    of the metrics `fold_<name>`. `artifacts` are texts by file name.
+    of the metrics `fold_<name>`. `curves` are series of the last fit, a step a round: the metrics
+    `curve_<name>`. `artifacts` are texts by file name.
     """
 
     params: Mapping[str, object]
@@ -21,6 +22,7 @@ class RunRecord:
     folds: Sequence[Mapping[str, float]]
     artifacts: Mapping[str, str]
     tags: Mapping[str, str]
+    curves: Mapping[str, Sequence[float]] = field(default_factory=dict[str, Sequence[float]])
 
 
 @dataclass(frozen=True, slots=True)

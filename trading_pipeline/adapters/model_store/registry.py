@@ -158,6 +158,11 @@ def _log(client: "MlflowClient", run: "Run", record: RunRecord) -> None:
         for step, fold in enumerate(record.folds)
         for name, value in fold.items()
     ]
+    metrics += [
+        Metric(f"curve_{name}", value, at, step)
+        for name, curve in record.curves.items()
+        for step, value in enumerate(curve, 1)
+    ]
     params = [Param(name, str(value)) for name, value in record.params.items()]
     client.log_batch(run.info.run_id, params=params)
     for start in range(0, len(metrics), _METRICS_A_BATCH):
@@ -199,7 +204,13 @@ def _released(card: bytes, text: bytes, *, version: str, run_id: str, where: str
 def _require_own_features(release: Release, where: str) -> None:
     """The text, read only now that it is verified, takes the features its card names."""
     card = release.manifest
-    found = gbm.load(release.text, feature_version=card.feature_version).features
+    loaded = gbm.load(release.text, feature_version=card.feature_version)
+    if (loaded.scaling is None) != (card.normalization == "none"):
+        raise ModelCorruptError(
+            f"The card of {where} says that features are scaled by {card.normalization}, its text "
+            "says otherwise."
+        )
+    found = loaded.features
     if found != card.features:
         raise FeatureMismatchError(
             f"The model of {where} takes {len(found)} features beginning with {found[0]}, its card "

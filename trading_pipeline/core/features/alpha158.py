@@ -9,7 +9,6 @@ symbols, earlier or later sessions are computed with it.
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from functools import cache, partial
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -27,9 +26,6 @@ LOOK_BACK = 60
 
 COMPILED_FROM = 1_000_000
 """Rows from which compiled code is used: with fewer, loading it takes longer than it saves."""
-
-PIECE = 200_000
-"""Rows that compiled code computes at once: their features are handed on before the next ones."""
 
 OWN_ROW: dict[str, Callable[[Bars], Values]] = {
     "KMID": lambda b: (b.close - b.open) / b.open,
@@ -85,9 +81,6 @@ OVER_WINDOWS: dict[str, Callable[[Bars, int], Values]] = {
 
 NAMES: tuple[str, ...] = (*OWN_ROW, *(f"{name}{w}" for name in OVER_WINDOWS for w in WINDOWS))
 """All 158, in qlib's order."""
-
-
-_NOTHING = np.empty((len(NAMES), 0), dtype=np.float32)
 
 
 def alpha158(
@@ -154,28 +147,14 @@ def compiled(filled: pl.DataFrame) -> pl.DataFrame:
     """
     lengths = filled["symbol"].rle().struct.field("len").to_numpy()
     starts = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
-    fields = np.ascontiguousarray(filled.select(pl.col(*FIELDS).cast(pl.Float64)).to_numpy().T)
-    pieces = list(pairwise(_cuts(starts.tolist())))
-    most = max((starts[last] - starts[first] for first, last in pieces), default=0)
-    out, parts = np.empty((len(NAMES), most), dtype=np.float32), [_frame(_NOTHING)]
-    for first, last in pieces:
-        start, end = starts[first], starts[last]
-        _engine()(fields[:, start:end].copy(), starts[first : last + 1] - start, out)
-        parts.append(_frame(out[:, : end - start]))
-    return pl.concat(parts, rechunk=False)
-
-
-def _cuts(starts: Sequence[int]) -> list[int]:
-    """The symbols at which a piece begins, and their number at the end."""
-    found = [0]
-    for symbol, start in enumerate(starts):
-        if start - starts[found[-1]] >= PIECE or symbol == len(starts) - 1 > found[-1]:
-            found.append(symbol)
-    return found
+    fields = np.stack([filled[name].to_numpy() for name in FIELDS])
+    out = np.empty((len(NAMES), filled.height), dtype=np.float32)
+    _engine()(fields, starts, out)
+    return _frame(out)
 
 
 def _frame(values: npt.NDArray[np.float32]) -> pl.DataFrame:
-    """A column for each feature, null for NaN."""
+    """A column for each feature, null for NaN, made of the memory of `values` itself."""
     return pl.DataFrame(dict(zip(NAMES, values, strict=True)), nan_to_null=True)
 
 

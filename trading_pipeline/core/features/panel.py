@@ -38,27 +38,17 @@ def fill(
     """
     _require_columns(bars, fields)
     axis = _axis(bars, sessions)
-    names = bars["symbol"].unique().drop_nulls().sort()
-    place, lane = _places(bars, axis), _lanes(bars, names)
-    spans = (
-        pl.DataFrame({"lane": lane, "place": place})
-        .group_by("lane")
-        .agg(first=pl.col("place").min(), end=pl.col("place").max() + 1)
-        .sort("lane")
-    )
-    first, lengths = spans["first"].to_numpy(), (spans["end"] - spans["first"]).to_numpy()
+    names, lane = _lanes(bars)
+    place = _places(bars, axis)
+    first, lengths = _spans(lane, place, len(names))
     start = np.cumsum(lengths) - lengths
     row = (start - first)[lane] + place
     _require_one_row_each(bars, row)
-    given = bars.select(pl.col(*fields).cast(pl.Float64)).to_numpy().T
     total = int(lengths.sum())
     if np.array_equal(row, np.arange(total)):  # as it comes from a table that is sorted so
-        values = given
-    else:
-        values = np.full((len(fields), total), np.nan)
-        values[:, row] = given
-    if np.isinf(values).any():
-        values = np.where(np.isfinite(values), values, np.nan)
+        return bars.select("symbol", "session", *_finite(bars, fields))
+    values = np.full((len(fields), total), np.nan)
+    values[:, row] = bars.select(_finite(bars, fields)).to_numpy().T
     filled = pl.DataFrame(dict(zip(fields, values, strict=True)), nan_to_null=True)
     at = np.arange(values.shape[1]) - np.repeat(start - first, lengths)
     keys = pl.DataFrame({"symbol": names[np.repeat(np.arange(len(names)), lengths)]})
@@ -95,28 +85,49 @@ def blocks(filled: pl.DataFrame, cells: int = BLOCK_CELLS, *, alike: bool = Fals
 
 def _axis(bars: pl.DataFrame, sessions: Sequence[date] | None) -> pl.Series:
     if sessions is None:
-        days = bars["session"].drop_nulls().sort()
-        sessions = sessions_between(days[0], days[-1]) if len(days) else []
-    return pl.Series("session", sessions, pl.Date)
+        first, last = bars["session"].min(), bars["session"].max()
+        if isinstance(first, date) and isinstance(last, date):
+            sessions = sessions_between(first, last)
+    return pl.Series("session", sessions or [], pl.Date)
 
 
-def _places(bars: pl.DataFrame, axis: pl.Series) -> npt.NDArray[np.int64]:
+def _lanes(bars: pl.DataFrame) -> tuple[pl.Series, Rows]:
+    """The symbols in order, and which of them each bar's is."""
+    runs = bars["symbol"].rle().struct.unnest()
+    names = runs["value"]
+    if names.null_count() == 0 and (names.head(-1) < names.tail(-1)).all():
+        return names, np.repeat(np.arange(len(names)), runs["len"].to_numpy())
+    names = names.unique().drop_nulls().sort()
+    return names, bars["symbol"].cast(pl.Enum(names)).to_physical().cast(pl.Int64).to_numpy()
+
+
+def _places(bars: pl.DataFrame, axis: pl.Series) -> Rows:
     """Where each bar's session is on the axis; SchemaError for one that is not."""
-    days, given = axis.to_physical().to_numpy(), bars["session"].to_physical()
+    days = axis.to_physical().to_numpy()
     lowest = int(days[0]) if len(days) else 0
-    table = np.full(int(days[-1]) - lowest + 1 if len(days) else 0, -1)
-    table[days - lowest] = np.arange(len(days))
-    known = given.is_between(lowest, lowest + len(table) - 1).fill_null(value=False)
-    place = np.full(len(given), -1)
-    place[known.to_numpy()] = table[given.filter(known).to_numpy() - lowest]
-    for bar in bars.filter(place < 0).head(1).to_dicts():
+    table = np.full(int(days[-1]) - lowest + 3 if len(days) else 3, -1)
+    table[days - lowest + 1] = np.arange(len(days))  # the first and the last one: of no session
+    given = bars["session"].to_physical().cast(pl.Int64) - (lowest - 1)
+    place = table[given.fill_null(0).clip(0, len(table) - 1).to_numpy()]
+    for bar in bars.filter(place < 0).head(1).to_dicts() if len(place) and place.min() < 0 else ():
         raise SchemaError(f"{bar['symbol']} has a bar on {bar['session']}, which is no session.")
     return place
 
 
-def _lanes(bars: pl.DataFrame, names: pl.Series) -> npt.NDArray[np.int64]:
-    """Which of the names each bar's symbol is."""
-    return bars["symbol"].cast(pl.Enum(names)).to_physical().cast(pl.Int64).to_numpy()
+def _spans(lane: Rows, place: Rows, count: int) -> tuple[Rows, Rows]:
+    """The first place of each lane, and how many it takes up to its last."""
+    first, last = np.full(count, np.iinfo(np.intp).max), np.full(count, -1)
+    np.minimum.at(first, lane, place)
+    np.maximum.at(last, lane, place)
+    return first, last - first + 1
+
+
+def _finite(bars: pl.DataFrame, fields: Sequence[str]) -> list[pl.Expr]:
+    """The fields as float64, null where they are not finite."""
+    columns = [pl.col(name).cast(pl.Float64) for name in fields]
+    if bars.select(pl.all_horizontal(*(column.is_finite().all() for column in columns))).item():
+        return columns
+    return [pl.when(column.is_finite()).then(column) for column in columns]
 
 
 def _require_columns(bars: pl.DataFrame, fields: Sequence[str]) -> None:

@@ -6,16 +6,17 @@ the later one (purge and embargo in one).
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any
+from math import sqrt
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from trading_pipeline.core.features.normalize import zscore
+from trading_pipeline.core.models.scaling import TargetScale
 from trading_pipeline.errors import FeatureMismatchError, MissingDataError, SchemaError
 
 KEYS = ("symbol", "session", "feature_version")
@@ -27,7 +28,7 @@ class Dataset:
     """Rows a model can learn from.
 
     `rows`: symbol, session, the features (Float32), label (the raw return), target (the label as
-    a z-score across its session); sorted by session and symbol; no label is missing.
+    a z-score or a rank across its session); sorted by session and symbol; no label is missing.
     """
 
     rows: pl.DataFrame
@@ -72,49 +73,80 @@ def feature_columns(features: pl.DataFrame) -> tuple[str, ...]:
 
 def feature_version(features: pl.DataFrame) -> str | None:
     """The one version of all rows, None without rows; several raise FeatureMismatchError."""
-    versions = features["feature_version"].unique().sort().to_list()
+    versions = set(features["feature_version"].unique())
+    return _only(versions) if versions else None
+
+
+def _only(versions: set[str]) -> str:
     if len(versions) > 1:
         raise FeatureMismatchError(
-            f"Features of several versions ({', '.join(versions)}) cannot be used together: "
-            "materialize the older sessions again."
+            f"Features of several versions ({', '.join(sorted(versions))}) cannot be used "
+            "together: materialize the older sessions again."
         )
-    return versions[0] if versions else None
+    return next(iter(versions))
 
 
-def build(features: pl.DataFrame, labels: pl.DataFrame) -> Dataset:
+def build(features: pl.DataFrame, labels: pl.DataFrame, target: TargetScale = "zscore") -> Dataset:
     """Join `features` with `labels` (symbol, session, label) row by row; rows without one go.
 
     Two labels or two feature rows for one symbol and session raise SchemaError; no row at all
     raises MissingDataError.
     """
+    return build_blocks([features], labels, target)
+
+
+def build_blocks(
+    blocks: Iterable[pl.DataFrame], labels: pl.DataFrame, target: TargetScale
+) -> Dataset:
+    """Join features that come in blocks of whole sessions, the older before the newer, as `build`.
+
+    A block is asked for when the one before it is done with: what is held is never more than the
+    dataset and one block.
+    """
+    known = labels.select("symbol", "session", "label").drop_nulls("label")
+    parts, versions, names, rows = list[pl.DataFrame](), set[str](), tuple[str, ...](), 0
+    for block in blocks:
+        names, rows = feature_columns(block), rows + len(block)
+        part = _labeled(block, known)
+        del block  # what is done with makes room for the next
+        versions.update(part["feature_version"].unique())
+        parts.append(part.drop("feature_version").with_columns(target=_TARGETS[target]))
+    if not versions:
+        raise MissingDataError(f"None of {rows} feature rows has a label: later bars are expected.")
+    return Dataset(
+        rows=pl.concat(parts, rechunk=False),
+        features=names,
+        feature_version=_only(versions),
+    )
+
+
+def _labeled(features: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    """The rows with a label, sorted; features are copied only where a row goes or is moved."""
+    keys = ["session", "symbol"]
+    rows = features.select(keys)
     try:
-        joined = features.join(
-            labels.select("symbol", "session", "label").drop_nulls("label"),
-            on=["symbol", "session"],
-            how="inner",
-            validate="1:1",
-        )
+        labels = rows.join(known, on=keys, how="left", validate="1:1", maintain_order="left")
     except pl.exceptions.ComputeError as error:
         raise SchemaError(
             "A symbol has several features or labels in one session: one of each is expected."
         ) from error
-    version = feature_version(joined)
-    if version is None:
-        raise MissingDataError(
-            f"None of {len(features)} feature rows has a label: later bars are expected."
-        )
-    rows = joined.drop("feature_version").sort("session", "symbol")
-    return Dataset(
-        rows=rows.with_columns(target=zscore("label")),
-        features=feature_columns(features),
-        feature_version=version,
-    )
+    found = features.with_columns(labels["label"])
+    if labels["label"].null_count():
+        found = found.filter(pl.col("label").is_not_null())
+    if not found.select(pl.struct(keys).is_sorted()).item():
+        return found.sort(keys)
+    # As after a sort: sums over sessions that polars knows to be sorted have other last bits.
+    return found.with_columns(pl.col("session").set_sorted())
 
 
-def to_arrow(dataset: Dataset) -> Any:
-    """The features as one pyarrow.Table of float32, nulls kept: LightGBM reads it as it is."""
-    features: Any = dataset.rows.select(dataset.features).cast(pl.Float32)
-    return features.to_arrow()
+def _rank(column: str) -> pl.Expr:
+    """The place of a value in its session, ties sharing one: mean 0, standard deviation about 1."""
+    x = pl.col(column).fill_nan(None)
+    place = (x.rank() - 0.5) / x.count()
+    return ((place - 0.5) * sqrt(12)).over("session")
+
+
+_TARGETS: dict[TargetScale, pl.Expr] = {"zscore": zscore("label"), "rank": _rank("label")}
 
 
 def walk_forward(

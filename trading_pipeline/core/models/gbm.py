@@ -1,84 +1,28 @@
 """Gradient-boosted trees (LightGBM): fit on a dataset, keep as text, predict a session.
 
-A model is its native text and nothing else; no pickle is ever written or read. LightGBM trains it
-and LightGBM predicts with it, in research as in trading. It is deterministic: equal rows and seed
-give the same text on any number of threads, and a row has the same prediction alone, among others,
-and on any number of threads.
+A model is its native text and nothing else, in which the scaling of its features is a line where
+they have one; no pickle is ever written or read. LightGBM trains it and LightGBM predicts with it,
+in research as in trading. It is deterministic: equal rows and seed give the same text on any number
+of threads, and a row has the same prediction alone, among others, and on any number of threads.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
 
-from trading_pipeline.core.models.dataset import (
-    Dataset,
-    feature_columns,
-    feature_version,
-    to_arrow,
-)
+from trading_pipeline.core.models.binning import Binned, Recipe, bin_rows
+from trading_pipeline.core.models.dataset import Dataset, feature_columns, feature_version
+from trading_pipeline.core.models.params import METRIC, SEVERAL_THREADS_FROM, GbmParams
+from trading_pipeline.core.models.scaling import Scaling, read_from, scaled, write_into
 from trading_pipeline.errors import FeatureMismatchError, ModelCorruptError, ModelError
 
 if TYPE_CHECKING:
     import lightgbm as lgb
 
-METRIC = "l1"
-"""What early stopping watches on the validation window: the mean absolute error of the target."""
-
-SEVERAL_THREADS_FROM = 50_000
-"""Rows from which several threads are worth it. With fewer they wait for each other after every
-node of a tree: on a busy machine twenty times as long as one thread takes for all of it."""
-
 Ticker = Callable[[int, int], None]
 """Told after every boosting round: rounds done, rounds at most."""
-
-
-class GbmParams(BaseModel):
-    """How the trees are grown; `native()` is the same in LightGBM's words."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    rounds: int = Field(default=100, ge=1, le=10_000)
-    """Boosting rounds at most."""
-    early_stopping: int = Field(default=20, ge=1)
-    """Rounds without a better validation error after which training stops."""
-    learning_rate: float = Field(default=0.05, gt=0, le=1)
-    """Shrinkage of every tree."""
-    max_depth: int = Field(default=6, ge=1, le=64)
-    """Depth of a tree at most."""
-    num_leaves: int = Field(default=31, ge=2, le=131_072)
-    """Leaves of a tree at most."""
-    feature_fraction: float = Field(default=0.8, gt=0, le=1)
-    """Share of the features each tree may use."""
-    bagging_fraction: float = Field(default=0.8, gt=0, le=1)
-    """Share of the rows a bag holds."""
-    bagging_freq: int = Field(default=5, ge=0)
-    """Rounds after which a new bag is drawn; 0: no bagging."""
-    min_data_in_leaf: int = Field(default=20, ge=1)
-    """Rows a leaf must hold."""
-    lambda_l1: float = Field(default=0.1, ge=0)
-    """L1 penalty of leaf values."""
-    lambda_l2: float = Field(default=0.1, ge=0)
-    """L2 penalty of leaf values."""
-    seed: int = Field(default=42, ge=0)
-    """All randomness comes from it."""
-    threads: int = Field(default=0, ge=0, le=256)
-    """Threads of training; 0: as many as there are cores, one for few rows. No figure of the
-    model depends on it."""
-
-    def native(self, rows: int) -> dict[str, Any]:
-        """Return LightGBM's parameters for so many rows; two trainings with them are equal."""
-        return self.model_dump(exclude={"rounds", "early_stopping", "threads"}) | {
-            "objective": "regression",
-            "metric": METRIC,
-            "boosting": "gbdt",
-            "num_threads": self.threads or (1 if rows < SEVERAL_THREADS_FROM else 0),
-            "deterministic": True,
-            "force_row_wise": True,
-            "verbosity": -1,
-        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,24 +48,7 @@ class Predictor:
     booster: "lgb.Booster"
     features: tuple[str, ...]
     feature_version: str
-
-
-@dataclass(frozen=True, slots=True)
-class Binned:
-    """The rows of a train and a validation window as LightGBM learns from them: values in bins.
-
-    Making it takes longer than many a training; any number of trainings may use one. It keeps the
-    features that LightGBM would leave out because some `min_data_in_leaf` cannot split them.
-    """
-
-    train: "lgb.Dataset"
-    valid: "lgb.Dataset"
-
-
-def bin_rows(train: Dataset, valid: Dataset, params: GbmParams) -> Binned:
-    """Return the rows in bins that serve trainings with any parameters of the trees."""
-    made = _binned(train, valid, params.native(len(train.rows)) | _ANY_PARAMETERS)
-    return Binned(made.train.construct(), made.valid.construct())
+    scaling: Scaling | None
 
 
 def fit(
@@ -135,10 +62,11 @@ def fit(
     """Train on `train`, stop early on `valid`, and return the model of the best round.
 
     Both need rows and the same features (FeatureMismatchError). Equal data, parameters and seed
-    give the same text, byte for byte; `binned` are the same rows in bins, if they were made before.
+    give the same text, byte for byte; `binned` are the same rows in bins, where they were made
+    before, and say how they were scaled.
     """
-    native = params.native(len(train.rows)) | (_ANY_PARAMETERS if binned else {})
-    made = binned or _binned(train, valid, native)
+    made = binned or bin_rows(train, valid, Recipe(params=params))
+    native = replace(made.recipe, params=params).native(len(train.rows))
     import lightgbm as lgb  # heavy: on first use
 
     curves: dict[str, dict[str, list[float]]] = {}
@@ -159,20 +87,7 @@ def fit(
         )
     except lgb.basic.LightGBMError as error:
         raise ModelError(f"LightGBM could not train on {len(train.rows)} rows: {error}.") from error
-    return _as_model(booster, train, curves)
-
-
-def _binned(train: Dataset, valid: Dataset, native: dict[str, Any]) -> Binned:
-    """The rows as LightGBM will bin them, from Arrow columns without a copy in between."""
-    _require_same_features(train, valid)
-    import lightgbm as lgb  # heavy: on first use
-
-    matrix = lgb.Dataset(to_arrow(train), label=train.target(), params=native)
-    judged = lgb.Dataset(to_arrow(valid), label=valid.target(), params=native, reference=matrix)
-    return Binned(matrix, judged)
-
-
-_ANY_PARAMETERS = {"feature_pre_filter": False}
+    return _as_model(booster, train, made.scaling, curves)
 
 
 def load(text: str, *, feature_version: str) -> Predictor:
@@ -192,7 +107,8 @@ def load(text: str, *, feature_version: str) -> Predictor:
         booster = lgb.Booster(model_str=text)
     except lgb.basic.LightGBMError as error:
         raise ModelCorruptError(f"LightGBM cannot read the model: {error}.") from error
-    return Predictor(booster, tuple(booster.feature_name()), feature_version)
+    names = tuple(booster.feature_name())
+    return Predictor(booster, names, feature_version, read_from(text, len(names)))
 
 
 def predict(predictor: Predictor, features: pl.DataFrame) -> pl.DataFrame:
@@ -206,10 +122,16 @@ def predict(predictor: Predictor, features: pl.DataFrame) -> pl.DataFrame:
     keys = features.select("symbol", "session")
     if keys.is_empty():
         return keys.with_columns(prediction=pl.lit(None, pl.Float64))
-    rows = features.select(pl.col(predictor.features).cast(pl.Float32)).to_numpy()
+    blocks = features.iter_slices(SEVERAL_THREADS_FROM)  # a copy of all of them would be large
+    found = pl.concat([_said(predictor, block) for block in blocks])
+    return keys.with_columns(prediction=found)
+
+
+def _said(predictor: Predictor, block: pl.DataFrame) -> pl.Series:
+    rows = scaled(block, predictor.features, predictor.scaling).to_numpy()
     threads = 1 if len(rows) < SEVERAL_THREADS_FROM else 0
     found: Any = predictor.booster.predict(rows, num_threads=threads)
-    return keys.with_columns(prediction=pl.Series(found, dtype=pl.Float64))
+    return pl.Series(found, dtype=pl.Float64)
 
 
 def _require_features(predictor: Predictor, features: pl.DataFrame) -> None:
@@ -223,19 +145,6 @@ def _require_features(predictor: Predictor, features: pl.DataFrame) -> None:
         raise FeatureMismatchError(
             f"The model was trained on features {predictor.feature_version}, "
             f"these are {version}: materialize the features again or train a new model."
-        )
-
-
-def _require_same_features(train: Dataset, valid: Dataset) -> None:
-    if not len(train.rows) or not len(valid.rows):
-        raise ModelError(
-            f"Training needs rows: the train window has {len(train.rows)}, "
-            f"the validation window {len(valid.rows)}."
-        )
-    if (train.features, train.feature_version) != (valid.features, valid.feature_version):
-        raise FeatureMismatchError(
-            f"The validation rows have other features ({valid.feature_version}) "
-            f"than the training rows ({train.feature_version})."
         )
 
 
@@ -255,7 +164,10 @@ def _ticking(tick: Ticker) -> Callable[["lgb.callback.CallbackEnv"], None]:
 
 
 def _as_model(
-    booster: "lgb.Booster", train: Dataset, curves: Mapping[str, Mapping[str, list[float]]]
+    booster: "lgb.Booster",
+    train: Dataset,
+    scaling: Scaling | None,
+    curves: Mapping[str, Mapping[str, list[float]]],
 ) -> Model:
     best = booster.best_iteration
     gains: Any = booster.feature_importance("gain", iteration=best)
@@ -263,7 +175,7 @@ def _as_model(
         zip(train.features, map(float, gains), strict=True), key=lambda item: (-item[1], item[0])
     )
     return Model(
-        text=booster.model_to_string(num_iteration=best),
+        text=write_into(booster.model_to_string(num_iteration=best), scaling),
         best_iteration=best,
         features=train.features,
         feature_version=train.feature_version,

@@ -10,6 +10,7 @@ from datetime import date
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from trading_pipeline.core.features.labels import Timing
+from trading_pipeline.core.models.scaling import FeatureScale, TargetScale
 from trading_pipeline.errors import ModelCorruptError
 
 
@@ -34,6 +35,10 @@ class ModelCard(BaseModel):
     trained_through: date
     """The last session of which training saw a price: it may decide on this one and later ones."""
     best_iteration: int = Field(ge=1)
+    normalization: FeatureScale = "none"
+    """How features are brought to one scale; the numbers are a line of the model text."""
+    target: TargetScale = "zscore"
+    """What a prediction is in units of: the label among those of its session, as either."""
     metrics: dict[str, FiniteFloat] = {}
     """Out of sample, with window and universe size."""
 

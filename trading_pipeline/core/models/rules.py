@@ -1,13 +1,14 @@
 """How a model is trained and judged: the settings of group `training`."""
 
 from math import ceil
-from typing import Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from trading_pipeline.core.features.labels import LABEL_HORIZON, Timing
 from trading_pipeline.core.models.gates import PromotionRules
-from trading_pipeline.core.models.gbm import GbmParams
+from trading_pipeline.core.models.params import GbmParams
+from trading_pipeline.core.models.scaling import NormalizationRules
 
 
 class TrainingRules(BaseModel):
@@ -31,6 +32,9 @@ class TrainingRules(BaseModel):
     """Basis points that trading a dollar costs, in the Sharpe ratio of an evaluation."""
     label: Timing = "open_to_open"
     """What is predicted: the return between the next two opens, or the next two closes."""
+    normalization: NormalizationRules = NormalizationRules()
+    cache_mib: int = Field(default=4_096, ge=0, le=10_000_000)
+    """Mebibytes on disk for rows in bins, for the next training of the same ones; 0: none kept."""
     gbm: GbmParams = GbmParams()
     promotion: PromotionRules = PromotionRules()
 
@@ -38,6 +42,13 @@ class TrainingRules(BaseModel):
         """The same rules with as many folds as judge so many sessions before the newest label."""
         folds = max(1, ceil((sessions - LABEL_HORIZON) / self.test_sessions))
         return self.model_copy(update={"folds": folds})
+
+    def parameters(self) -> dict[str, Any]:
+        """Everything a model depends on, by one name each, for records and reports."""
+        nested = {"gbm", "promotion", "normalization", "cache_mib"}
+        scaling = self.normalization.model_dump()
+        named = {f"normalization_{name}": value for name, value in scaling.items()}
+        return self.model_dump(exclude=nested) | self.gbm.model_dump() | named
 
     @property
     def labeled_sessions(self) -> int:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from trading_pipeline.core.models import gbm
+from trading_pipeline.core.models.binning import Binning, bin_rows
 from trading_pipeline.core.models.dataset import Dataset
 from trading_pipeline.core.models.evaluation import daily_ic
-from trading_pipeline.core.models.gbm import GbmParams
+from trading_pipeline.core.models.params import GbmParams
 from trading_pipeline.core.models.rules import TrainingRules
-from trading_pipeline.core.models.walk import Progress, first_split, predicted
+from trading_pipeline.core.models.walk import Progress, first_split, predicted, recipe_of
 
 if TYPE_CHECKING:
     import optuna
@@ -36,7 +37,14 @@ class Trial:
     sharpe: float | None
 
 
-def search(dataset: Dataset, rules: TrainingRules, judge: Judge, progress: Progress) -> list[Trial]:
+def search(
+    dataset: Dataset,
+    rules: TrainingRules,
+    judge: Judge,
+    progress: Progress,
+    *,
+    binning: Binning = bin_rows,
+) -> list[Trial]:
     """Try `rules.trials` sets of parameters, the given ones first; the best trial comes first.
 
     The sampler is the tree-structured Parzen estimator (Bergstra et al. 2011), seeded: equal data,
@@ -47,7 +55,7 @@ def search(dataset: Dataset, rules: TrainingRules, judge: Judge, progress: Progr
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     split = first_split(dataset.sessions(), rules)
     train, valid = dataset.within(split.train), dataset.within(split.valid)
-    binned = gbm.bin_rows(train, valid, rules.gbm)
+    binned = binning(train, valid, recipe_of(rules))
     found: list[Trial] = []
 
     def objective(trial: "optuna.Trial") -> float:

@@ -7,6 +7,7 @@ from datetime import date
 import polars as pl
 
 from trading_pipeline.core.models import gbm
+from trading_pipeline.core.models.binning import Binning, Recipe, bin_rows
 from trading_pipeline.core.models.dataset import Dataset, Split, newest_split, walk_forward
 from trading_pipeline.core.models.evaluation import Evaluation, daily_ic, evaluate
 from trading_pipeline.core.models.rules import TrainingRules
@@ -50,14 +51,16 @@ class Final:
     valid: Evaluation
 
 
-def walk(dataset: Dataset, rules: TrainingRules, progress: Progress) -> Walk:
+def walk(
+    dataset: Dataset, rules: TrainingRules, progress: Progress, *, binning: Binning = bin_rows
+) -> Walk:
     """Judge the newest `rules.folds` test windows, each by a model that saw nothing of it."""
     splits = _splits(dataset.sessions(), rules)
     folds: list[Fold] = []
     judged: list[pl.DataFrame] = []
     for number, split in enumerate(splits):
         done = _ticker(f"fold {number + 1} of {rules.folds}", number, rules, progress)
-        model = _fit(dataset, split, rules, done)
+        model = _fit(dataset, split, rules=rules, tick=done, binning=binning)
         test = predicted(model, dataset.within(split.test))
         folds.append(_fold(model, dataset, split, test))
         judged.append(test)
@@ -70,7 +73,9 @@ def walk(dataset: Dataset, rules: TrainingRules, progress: Progress) -> Walk:
     )
 
 
-def final(dataset: Dataset, rules: TrainingRules, progress: Progress) -> Final:
+def final(
+    dataset: Dataset, rules: TrainingRules, progress: Progress, *, binning: Binning = bin_rows
+) -> Final:
     """Fit the model of the newest window; one that tells no rows apart raises ModelError."""
     split = newest_split(
         dataset.sessions(),
@@ -78,7 +83,8 @@ def final(dataset: Dataset, rules: TrainingRules, progress: Progress) -> Final:
         valid=rules.valid_sessions,
         embargo=rules.embargo_sessions,
     )
-    model = _fit(dataset, split, rules, _ticker("final model", rules.folds, rules, progress))
+    done = _ticker("final model", rules.folds, rules, progress)
+    model = _fit(dataset, split, rules=rules, tick=done, binning=binning)
     valid = predicted(model, dataset.within(split.valid))
     if valid["prediction"].n_unique() < 2:
         raise ModelError(
@@ -115,8 +121,12 @@ def _splits(sessions: Sequence[date], rules: TrainingRules) -> list[Split]:
     return splits
 
 
-def _fit(dataset: Dataset, split: Split, rules: TrainingRules, tick: gbm.Ticker) -> gbm.Model:
-    return gbm.fit(dataset.within(split.train), dataset.within(split.valid), rules.gbm, tick)
+def _fit(
+    dataset: Dataset, split: Split, *, rules: TrainingRules, tick: gbm.Ticker, binning: Binning
+) -> gbm.Model:
+    train, valid = dataset.within(split.train), dataset.within(split.valid)
+    binned = binning(train, valid, recipe_of(rules))
+    return gbm.fit(train, valid, rules.gbm, tick, binned=binned)
 
 
 def _fold(model: gbm.Model, dataset: Dataset, split: Split, test: pl.DataFrame) -> Fold:
@@ -127,6 +137,11 @@ def _fold(model: gbm.Model, dataset: Dataset, split: Split, test: pl.DataFrame) 
         valid=evaluate(predicted(model, dataset.within(split.valid))),
         test=evaluate(test),
     )
+
+
+def recipe_of(rules: TrainingRules) -> Recipe:
+    """What bins are made by; those of a search serve its trials and the folds alike."""
+    return Recipe(params=rules.gbm, normalization=rules.normalization, shared=rules.trials > 0)
 
 
 def predicted(model: gbm.Model, window: Dataset) -> pl.DataFrame:

@@ -14,6 +14,7 @@ from trading_pipeline.core.models.release import Release, bundle_name, checksum
 from trading_pipeline.errors import ModelCorruptError, ModelNotFoundError, SettingsError
 from trading_pipeline_tests.adapters.model_store import models
 
+LATER = date(2012, 9, 28)
 STRATEGY = "baseline"
 
 
@@ -136,6 +137,21 @@ def test_a_session_is_never_decided_by_a_model_that_has_seen_later_prices(tmp_pa
     assert bundles.release(STRATEGY, session=date(2012, 4, 2)) == spring
     with pytest.raises(ModelNotFoundError, match="train one as of 2012-03-29"):
         bundles.release(STRATEGY, session=date(2012, 3, 29))
+
+
+def test_a_walk_forward_is_given_the_newest_that_is_young_enough(tmp_path: Path) -> None:
+    bundles, day = Bundles(tmp_path), date(2012, 8, 1)
+    made = {
+        version: models.release(strategy=STRATEGY, version=version, through=through)
+        for version, through in (("1", date(2012, 3, 30)), ("2", date(2012, 6, 29)), ("3", LATER))
+    }
+    with bundles.writing(STRATEGY):
+        for one in made.values():
+            bundles.write(one)
+    newest = bundles.newest(STRATEGY, since=date(2012, 1, 3), session=day)
+    assert newest == made["2"], "no champion is needed, and none that has seen later is taken"
+    with pytest.raises(ModelNotFoundError, match="train one as of 2012-08-01"):
+        bundles.newest(STRATEGY, since=date(2012, 7, 2), session=day)
 
 
 def test_a_champion_that_may_decide_wins_over_a_newer_bundle(tmp_path: Path) -> None:

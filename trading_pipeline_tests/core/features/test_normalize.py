@@ -1,9 +1,10 @@
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from trading_pipeline.core.features.normalize import zscore
+from trading_pipeline.core.features.normalize import zscore, zscores
 from trading_pipeline_tests.factories import sessions_from
 
 SESSIONS = sessions_from(count=2)
@@ -58,3 +59,12 @@ def test_missing_values_stay_missing_and_do_not_count() -> None:
         pytest.approx(0.5**0.5),
     ]
     assert scored([None, None]) == [None, None]
+
+
+@settings(max_examples=50)
+@given(st.lists(st.none() | st.sampled_from([1.0, 2.0, 2.5, -7.0]), min_size=1, max_size=8))
+def test_sessions_laid_out_as_rows_give_the_same(values: list[float | None]) -> None:
+    row = np.array([[np.nan if each is None else each for each in values]])
+    found = zscores(row)[0]
+    for one, expected in zip(found, scored(values), strict=True):
+        assert np.isnan(one) if expected is None else one == pytest.approx(expected, abs=1e-12)

@@ -32,6 +32,17 @@ def test_a_filled_frame_has_every_session_between_first_and_last_bar_and_every_b
     assert_frame_equal(fill(filled), filled)
 
 
+@settings(max_examples=20)
+@given(st.permutations(range(len(BARS))), st.booleans())
+def test_the_order_of_bars_does_not_matter(order: list[int], is_spoilt: bool) -> None:
+    spoil = pl.when(pl.int_range(pl.len()) == 7).then(float("nan")).otherwise(pl.col("close"))
+    bars = BARS.sort("symbol", "session").with_columns(
+        close=spoil if is_spoilt else pl.col("close")
+    )
+
+    assert_frame_equal(fill(bars[order]), fill(bars))
+
+
 def test_a_bar_of_nulls_is_a_row_and_so_moves_where_a_symbol_begins() -> None:
     late = bars_of({"AAA": [None, None, 10.0]})
     marker = pl.DataFrame({"symbol": ["AAA"], "session": [SESSIONS[0]]})

@@ -7,12 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trading_pipeline.core.features.labels import LABEL_HORIZON
-from trading_pipeline.core.models.dataset import (
-    build,
-    newest_split,
-    to_arrow,
-    walk_forward,
-)
+from trading_pipeline.core.models.binning import to_arrow
+from trading_pipeline.core.models.dataset import build, newest_split, walk_forward
 from trading_pipeline.errors import FeatureMismatchError, MissingDataError, SchemaError
 from trading_pipeline_tests.core.models import panels
 

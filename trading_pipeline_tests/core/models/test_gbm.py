@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from trading_pipeline.core.models import gbm
+from trading_pipeline.core.models.binning import Recipe, bin_rows
 from trading_pipeline.core.models.dataset import Dataset
 from trading_pipeline.core.models.gbm import GbmParams, Model
 from trading_pipeline.errors import FeatureMismatchError, ModelCorruptError, ModelError
@@ -41,9 +42,9 @@ def test_rows_that_were_binned_before_give_the_same_model_with_any_parameters() 
     whole = panels.dataset(120, signal=0.5)
     days = whole.sessions()
     train, valid = whole.within(days[:90]), whole.within(days[92:])
-    binned = gbm.bin_rows(train, valid, GbmParams())
+    binned = bin_rows(train, valid, Recipe(params=GbmParams(), shared=True))
     for params in (GbmParams(), GbmParams(min_data_in_leaf=5, num_leaves=7, lambda_l2=3)):
-        anew = gbm.bin_rows(train, valid, params)
+        anew = bin_rows(train, valid, Recipe(params=params, shared=True))
         found = gbm.fit(train, valid, params, binned=binned)
         assert found == gbm.fit(train, valid, params, binned=anew)
         assert found.best_iteration > 1

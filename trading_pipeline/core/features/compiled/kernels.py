@@ -61,7 +61,7 @@ def statistics(own: Values, logs: Values, state: Values, below: Bytes, rolled: V
     trends(close, state, r[0], r[1], r[2], r[3], r[4], r[5])
     highest(high, 1.0, state, r[6], r[7])
     highest(low, -1.0, state, r[8], r[9])
-    quantiles(close, 0.8, 0.2, r[10], r[11])
+    quantiles(close, r[5], r[10], r[11])
     ranks(close, below, r[5], r[12])
     spare, log_std, change_std, log_change_std, aside = r[29], r[30], r[31], r[32], r[33]
     moments(logs[0], state, spare, log_std)
@@ -75,8 +75,10 @@ def statistics(own: Values, logs: Values, state: Values, below: Bytes, rolled: V
     correlation(change, logs[1], state, change_std, log_change_std, r[14])
     moments(volume, state, r[15], r[16])
     moments(moved, state, r[17], r[18])
-    moves(close, state, r[19], r[20], r[21], r[22], r[23])
-    moves(volume, state, r[24], r[25], r[26], spare, log_std)
+    moves(close, 5, state, r[19], r[20], r[21])
+    for window in range(len(_AT)):
+        r[22, window], r[23, window] = state[_AT[window], 3], state[_AT[window], 4]
+    moves(volume, 3, state, r[24], r[25], r[26])
     for window in range(len(_WIDTHS)):
         width, before, size = _WIDTHS[window], r[27][window], r[28][window]
         for row in range(len(close)):
@@ -158,16 +160,10 @@ def correlation(  # noqa: PLR0917
 
 
 @jit
-def moves(  # noqa: PLR0913, PLR0917 - what is filled, one array each
-    x: Values,
-    state: Values,
-    rise_share: Values,
-    fall_share: Values,
-    balance: Values,
-    risen: Values,
-    fallen: Values,
+def moves(  # noqa: PLR0917
+    x: Values, parts: int, state: Values, rise_share: Values, fall_share: Values, balance: Values
 ) -> None:
-    """Rises and falls of x."""
+    """Rises and falls of x: three parts of a state; the last two of five count them."""
     unit = state[0]
     for row in range(len(x)):
         step = x[row] - x[row - 1] if row else np.nan
@@ -178,11 +174,10 @@ def moves(  # noqa: PLR0913, PLR0917 - what is filled, one array each
         unit[3, row], unit[4, row] = step > 0, step < 0
     for step in range(len(_STEPS)):
         new, old, rows = _STEPS[step]
-        for part in range(5):
+        for part in range(parts):
             add(state[new, part], state[old, part], rows, state[step + 1, part])
     for window in range(len(_AT)):
         its = state[_AT[window]]
-        risen[window], fallen[window] = its[3], its[4]
         _shares(its, rise_share[window], fall_share[window], balance[window])
 
 

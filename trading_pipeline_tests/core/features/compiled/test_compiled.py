@@ -78,6 +78,16 @@ def test_a_symbol_alone_has_its_bits_of_the_whole_panel() -> None:
         assert_same_bits(compiled(filled.filter(rows)), whole.filter(rows))
 
 
+@pytest.mark.soak
+def test_features_of_one_panel_stay_as_they_are_when_another_is_computed() -> None:
+    filled = fill(BARS, sessions=AXIS)
+    first, before = compiled(filled), compute(filled).select(NAMES)
+
+    compiled(filled.with_columns(pl.col("close") * 2))
+
+    assert_same_bits(first, before)
+
+
 def test_a_row_of_the_table_becomes_the_text_of_a_loop() -> None:
     from trading_pipeline.core.features.compiled import Name  # noqa: PLC0415 - heavy: numba
 
