@@ -19,6 +19,7 @@ from trading_pipeline.core.execution.breaks import Break, Reconciliation
 from trading_pipeline.core.market.calendar import last_closed_session
 from trading_pipeline.errors import SettingsError
 from trading_pipeline.flows.adopt import adopt
+from trading_pipeline.flows.announce import FillWatch
 from trading_pipeline.flows.bootstrap import bootstrap as open_books
 from trading_pipeline.flows.bootstrap import opening_entries
 from trading_pipeline.flows.order_updates import newest_closes
@@ -56,12 +57,12 @@ def reconcile_books(
     """
     settings, ledger = _open()
     broker, now = services.broker(settings), utc_now()
-    clue = _clue(settings, ledger)
+    clue, fills = _clue(settings, ledger), FillWatch(services.announcer(settings), ledger)
     found = reconcile(ledger, broker, cause=ASKED, now=now, clue=clue)
+    fills.tell(now)
     if adopt_breaks and found.held:
         chosen = [each for each in found.held if symbol is None or each.symbol == symbol.upper()]
-        prices = partial(newest_closes, services.vendor(settings), found.session)
-        adopt(ledger, chosen, session=found.session, prices=prices, reason=reason, now=now)
+        adopt(ledger, chosen, session=found.session, clue=clue, reason=reason, now=now)
         found = reconcile(ledger, broker, cause=ASKED, now=now, clue=clue)
     _show(found, json=json)
     return PARTIAL if found.held else 0

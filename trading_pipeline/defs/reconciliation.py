@@ -15,6 +15,7 @@ from trading_pipeline.defs.partitions import (
     session_of,
 )
 from trading_pipeline.defs.risk import is_market_open
+from trading_pipeline.flows.announce import Announcer, FillWatch
 from trading_pipeline.flows.day import Desk, tie_out
 from trading_pipeline.flows.reconcile import SCHEDULED, reconcile
 from trading_pipeline.settings import Settings, utc_now
@@ -49,6 +50,7 @@ def reconciliation(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
     desk: dg.ResourceParam[Desk],
+    announcer: dg.ResourceParam[Announcer],
 ):
     """Settle what is due and compare everything; a dry run only looks."""
     if is_backfill(context):
@@ -56,7 +58,9 @@ def reconciliation(
         yield _check("books_tie", [], "Not compared in a backfill.")
         return
     write = not _is_dry_run(context, settings)
+    watch = FillWatch(announcer, desk.ledger)
     found = tie_out(desk, session_of(context), now=utc_now(), write=write)
+    watch.tell(utc_now())
     yield dg.MaterializeResult("reconciliation", metadata=_shown(found))
     cash = [each for each in found.held if each.blocks_everything]
     yield _check("cash_ties", cash, TIES)
@@ -64,8 +68,14 @@ def reconciliation(
 
 
 @dg.op(name="reconcile_books")
-def _reconcile(context: dg.OpExecutionContext, desk: dg.ResourceParam[Desk]) -> None:
+def _reconcile(
+    context: dg.OpExecutionContext,
+    desk: dg.ResourceParam[Desk],
+    announcer: dg.ResourceParam[Announcer],
+) -> None:
+    watch = FillWatch(announcer, desk.ledger)
     found = reconcile(desk.ledger, desk.broker, cause=SCHEDULED, now=utc_now())
+    watch.tell(utc_now())
     context.log.info(f"{len(found.adopted)} differences adopted, {len(found.held)} held")
     for each in found.held:
         context.log.error(each.sentence)

@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 import polars as pl
 
 from trading_pipeline.adapters.ledger import Ledger
-from trading_pipeline.core.accounting.entries import CashEntry
+from trading_pipeline.core.accounting.book import Book, replay
+from trading_pipeline.core.accounting.entries import CashEntry, EntryKind
 from trading_pipeline.core.execution.account import BrokerOrder, MarketSession
 from trading_pipeline.core.execution.markets import markets, prices
 from trading_pipeline.core.execution.order import OPEN, Fill, Order, OrderState, move, record
@@ -25,6 +26,7 @@ from trading_pipeline.core.market.calendar import (
     session_window,
     sessions_between,
 )
+from trading_pipeline.errors import TradingError
 from trading_pipeline.flows.books import keep
 from trading_pipeline.flows.bootstrap import bootstrap
 from trading_pipeline.flows.ports import Broker, MarketData
@@ -36,6 +38,9 @@ SENT: Final = OPEN - {OrderState.PLANNED}
 
 OPENING_SESSIONS: Final = 10
 """How old a close may be at which shares of an account with a past are taken in."""
+
+_ON_HOLDINGS: Final = frozenset({EntryKind.SPLIT, EntryKind.SUCCESSION})
+"""Entries that only what is held can have."""
 
 _IN_DOUBT: Final = frozenset({OrderState.SUBMITTING, OrderState.UNKNOWN})
 _ENDED: Final = frozenset({OrderState.CANCELED, OrderState.EXPIRED, OrderState.REJECTED})
@@ -124,7 +129,30 @@ def hear(
             new = unbooked(order, told[order.client_order_id])
             news.orders.extend(catch_up(order, there, new))
             news.fills.extend(new)
-    return news
+    return news._replace(entries=_possible(ledger, news.fills, news.entries))
+
+
+def _possible(
+    ledger: Ledger, fills: Sequence[Fill], entries: Sequence[CashEntry]
+) -> list[CashEntry]:
+    """Return the entries without those that cannot have happened to what we hold.
+
+    A corporate action on shares that are not in our books is one: they would never be read again.
+    Reconciliation finds what it moved.
+    """
+    if not any(entry.kind in _ON_HOLDINGS for entry in entries):
+        return list(entries)
+    kept: list[CashEntry] = []
+    booked = [*ledger.entries(), *fills]
+    for entry in sorted(entries, key=lambda each: each.session):
+        try:
+            if entry.kind in _ON_HOLDINGS:
+                replay(Book(), [*booked, *kept, entry])
+        except TradingError as error:
+            _log.error("entry not booked", extra={"entry": entry.entry_id, "why": str(error)})
+        else:
+            kept.append(entry)
+    return kept
 
 
 def _new_entries(ledger: Ledger, broker: Broker, since: date | None) -> list[CashEntry]:
@@ -201,7 +229,7 @@ def _markets(
         sessions = [session for session in sessions if newest and session <= max(newest)]
     if not sessions:
         return []
-    return markets(bars, actions, sessions)
+    return markets(bars, actions, sessions, volumes=True)
 
 
 def _expire(orders: Iterable[Order], news: News, settled: date | None) -> Iterator[Order]:

@@ -17,7 +17,11 @@ from trading_pipeline.core.accounting.book import Book, replay
 from trading_pipeline.core.accounting.entries import CashEntry, Entry, EntryKind
 from trading_pipeline.core.execution.account import Account
 from trading_pipeline.core.execution.breaks import Break, Reconciliation, Subject
-from trading_pipeline.core.execution.markets import actions_by_session, prices
+from trading_pipeline.core.execution.markets import (
+    actions_by_session,
+    prices,
+    successions_by_session,
+)
 from trading_pipeline.core.execution.order import OPEN, Fill, Order, OrderState, move
 from trading_pipeline.core.execution.reconcile import CENT, Clues, compare, ours, theirs
 from trading_pipeline.core.market.calendar import (
@@ -135,9 +139,9 @@ def clues_of(vendor: MarketData, session: date, symbols: Collection[str]) -> Clu
     if not symbols:
         return Clues()
     first, wanted = session_window(session, CLUE_SESSIONS)[0], sorted(symbols)
-    splits, dividends = actions_by_session(
-        vendor.corporate_actions(wanted, first, session), first, session
-    )
+    actions = vendor.corporate_actions(wanted, first, session)
+    splits, dividends = actions_by_session(actions, first, session)
+    successions = successions_by_session(actions, first, session)
     closes = prices(vendor.bars(wanted, first, session), "close")
     return Clues(
         splits={name: ratio for day in sorted(splits) for name, ratio in splits[day].items()},
@@ -145,6 +149,7 @@ def clues_of(vendor: MarketData, session: date, symbols: Collection[str]) -> Clu
             name: paid for day in sorted(dividends) for name, paid in dividends[day].items()
         },
         prices={name: price for day in sorted(closes) for name, price in closes[day].items()},
+        successions=[each for day in sorted(successions) for each in successions[day]],
     )
 
 

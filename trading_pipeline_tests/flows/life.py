@@ -64,6 +64,10 @@ class World:
     busy: int
 
 
+COSTS = CostModel(max_participation=Decimal("0.00001"), borrow_rate=Decimal("0.05"))
+"""A small market in which shorts cost."""
+
+
 def world(count: int, seed: int, busy: int = 1) -> World:
     """Raw prices that fall with their splits, dividends, holes, and weights that turn each day.
 
@@ -207,7 +211,7 @@ class Life:
             client_order_id=f"by-hand-{number}",
             quantity=Decimal(self._random.randint(1, 20)),
         )
-        SimulatedBroker(self._path, CostModel(), CAPITAL).submit(order)
+        SimulatedBroker(self._path, COSTS, CAPITAL).submit(order)
 
     def _restart(self) -> None:
         self.close()
@@ -222,7 +226,7 @@ class Life:
         return BrittleEngine(self._url)
 
     def _started(self) -> Desk:
-        broker = BrittleBroker(SimulatedBroker(self._path, CostModel(), CAPITAL), self.faults())
+        broker = BrittleBroker(SimulatedBroker(self._path, COSTS, CAPITAL), self.faults())
         ledger, engine = Ledger(self._url), self.engine()
         broker.chance = engine.chance = self._chance
         ledger._engine = engine

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from trading_pipeline.flows import report
+from trading_pipeline.flows.comparison_report import ComparisonReport
 from trading_pipeline.flows.day_report import DayReport
 from trading_pipeline.flows.documents import plain_money, plain_shares, schema_text
 from trading_pipeline.flows.model_documents import HistoryReport, SignalsReport, TrainingReport
@@ -37,6 +38,7 @@ def test_the_document_survives_json_without_losing_a_digit() -> None:
         ("status", StatusReport),
         ("signals", SignalsReport),
         ("training", TrainingReport),
+        ("comparison", ComparisonReport),
         ("history", HistoryReport),
     ],
 )

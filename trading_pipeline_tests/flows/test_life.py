@@ -12,7 +12,6 @@ from trading_pipeline.adapters.ledger import Ledger
 from trading_pipeline.adapters.simulated_broker import SimulatedBroker
 from trading_pipeline.core.accounting.attribution import Books, replay_parts
 from trading_pipeline.core.accounting.entries import CashEntry, EntryKind
-from trading_pipeline.core.execution.costs import CostModel
 from trading_pipeline.core.execution.order import OPEN
 from trading_pipeline.flows import books
 from trading_pipeline.flows.books import books_of
@@ -20,6 +19,7 @@ from trading_pipeline.flows.reconcile import ASKED, reconcile
 from trading_pipeline_tests.fakes import NOW
 from trading_pipeline_tests.flows.life import (
     CAPITAL,
+    COSTS,
     BrittleEngine,
     CalmLife,
     Life,
@@ -43,7 +43,7 @@ def check(life: Life, folder: Path, url: str, count: int) -> None:
     assert len(life.navs) == count
     assert [ours for ours, _ in life.navs] == [theirs for _, theirs in life.navs]
     ledger = Ledger(url)
-    broker = SimulatedBroker(folder / "broker.db", CostModel(), CAPITAL)
+    broker = SimulatedBroker(folder / "broker.db", COSTS, CAPITAL)
     found = reconcile(ledger, broker, cause=ASKED, now=NOW, write=False)
     assert found.breaks == ()
     trades = broker.trades()
@@ -69,7 +69,9 @@ def test_nine_sessions_tie_out_on_either_database_with_the_same_ledger(
     assert told(f"sqlite:///{tmp_path / 'ledger.db'}") == found
     assert found["book_snapshots"]
     kinds = {row[1] for row in found["cash_entries"]}
-    assert kinds >= {EntryKind.SPLIT, EntryKind.DIVIDEND, EntryKind.TRADE}
+    assert kinds >= {EntryKind.SPLIT, EntryKind.DIVIDEND, EntryKind.TRADE, EntryKind.BORROW}
+    orders = Ledger(postgres_url).orders()
+    assert any(0 < order.filled_quantity < order.quantity for order in orders)
 
 
 class RestartingEngine(BrittleEngine):

@@ -276,8 +276,7 @@ class Ledger(BookKeeping):
     def append_run_after(self, before: Run | None, run: Run) -> bool:
         """Append `run` if `before` is still the newest of its phase; return whether it was."""
         with self._engine.writing() as connection:
-            newest = _runs(connection, 1, run.phase)
-            if newest != ([before] if before else []):
+            if _runs(connection, 1, run.phase) != ([before] if before else []):
                 return False
             rows.insert(connection, t.runs, [rows.row_of(t.runs, run)])
         return True
