@@ -84,8 +84,10 @@ class _Watch:
         return self.ends is not None and utc_now() >= self.ends
 
     def connected(self) -> None:
-        self.connections += 1
+        """Reconcile what may have happened meanwhile, and tell the fills that it brought."""
         reconcile(self.desk.ledger, self.desk.broker, cause=RECONNECTED, now=utc_now())
+        self.connections += 1
+        self._fills.tell(utc_now())
 
     def moved(self) -> None:
         """Send what waited for another order; what stands against it now is on record and told."""

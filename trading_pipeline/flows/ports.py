@@ -1,8 +1,8 @@
 """The two seams with several implementations: a vendor of market data, and a broker."""
 
-from collections.abc import Sequence
-from datetime import date
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Protocol, runtime_checkable
 
 import polars as pl
 
@@ -62,6 +62,24 @@ class MarketData(Protocol):
 
         Columns: those of core.market.action_kinds.ACTIONS (as in CorporateActions).
         """
+        ...
+
+
+class LiveQuote(Protocol):
+    """A best bid and offer."""
+
+    @property
+    def at(self) -> datetime:
+        """When it was quoted, aware UTC."""
+        ...
+
+
+@runtime_checkable
+class LiveQuotes(Protocol):
+    """A vendor that has quotes of the present as well."""
+
+    def latest_quotes(self, symbols: Sequence[str]) -> Mapping[str, LiveQuote]:
+        """The newest quote of each symbol that has one."""
         ...
 
 

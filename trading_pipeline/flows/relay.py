@@ -18,6 +18,7 @@ from trading_pipeline.adapters.alpaca_broker import update_of
 from trading_pipeline.adapters.ledger import Ledger
 from trading_pipeline.core.execution.reports import Update
 from trading_pipeline.errors import TransientError
+from trading_pipeline.flows.announce import Announcer, of_fills
 from trading_pipeline.flows.trade_updates import Outcome, book
 
 _log = logging.getLogger(__name__)
@@ -45,8 +46,11 @@ def receive(
     *,
     secret: SecretStr | None,
     now: datetime,
+    announcer: Announcer | None = None,
 ) -> Reply:
     """Check, read and book one update, and return the reply; nothing is read before the check.
+
+    A fill that it brings is told by `announcer`.
 
     503 without a secret, or while the ledger is busy: the relay is to try again. 401 for a
     signature that is missing or wrong, or a time further than WINDOW from `now`. 400 for a body
@@ -68,7 +72,7 @@ def receive(
         update = update_of(raw)  # type: ignore[arg-type]
     except (KeyError, TypeError, ValueError, ArithmeticError) as error:
         return Reply(200, Outcome.IGNORED, f"it is no order update: {error!r}")
-    return _book(ledger, update, now)
+    return _book(ledger, update, now, announcer or Announcer(None))
 
 
 def _is_signed(body: bytes, signature: str | None, secret: SecretStr) -> bool:
@@ -77,11 +81,12 @@ def _is_signed(body: bytes, signature: str | None, secret: SecretStr) -> bool:
     return hmac.compare_digest(expected.encode(), given.encode())
 
 
-def _book(ledger: Ledger, update: Update, now: datetime) -> Reply:
+def _book(ledger: Ledger, update: Update, now: datetime, announcer: Announcer) -> Reply:
     if abs(now - update.at) > WINDOW:
         return Reply(401, "refused", f"its time {update.at:%Y-%m-%d %H:%M:%S} UTC is not now")
     try:
         done = book(ledger, update, now=now)
     except TransientError as error:
         return Reply(503, "unavailable", str(error))
+    announcer.tell(of_fills([done.fill] if done.fill else [], now=now))
     return Reply(200, done.outcome, done.why)

@@ -15,7 +15,7 @@ from trading_pipeline.core.execution.order import OPEN, Order, OrderState, move
 from trading_pipeline.core.risk.limits import BreakerRules, TradingState
 from trading_pipeline.errors import RejectedError, TradingError, TransientError
 from trading_pipeline.flows.halt import standing
-from trading_pipeline.flows.order_updates import catch_up
+from trading_pipeline.flows.order_updates import SENT, catch_up
 from trading_pipeline.flows.ports import Broker
 
 _log = logging.getLogger(__name__)
@@ -48,14 +48,19 @@ def in_turn(
     """Return those of a decision's orders, (strategy, session), whose turn has come.
 
     The leg that opens the other side of a position waits, planned, until the leg that closes it
-    has filled; when that has ended otherwise, it is canceled.
+    has filled; when that has ended otherwise, it is canceled. Nor is it sent while another
+    decision's order for the symbol is out, and no order against one of the other side: the broker
+    would take it for a wash trade, or for more than there is.
     """
     decided = ledger.orders(strategy=key[0], session=key[1])
+    out = [one for one in ledger.orders(states=SENT) if (one.strategy, one.session) != key]
     ready: list[Order] = []
     for order in orders:
         states = {one.state for one in decided if _is_leg_ahead(one, order)}
         if states <= {OrderState.FILLED}:
-            ready.append(order)
+            others = [one for one in out if one.symbol == order.symbol]
+            if not others or not (states or {one.side for one in others} - {order.side}):
+                ready.append(order)
         elif not states & OPEN:
             reason = "The order that was to close the position first has ended without doing so."
             ledger.append_event(move(order, OrderState.CANCELED, reason=reason), at=now)

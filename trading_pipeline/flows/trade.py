@@ -6,7 +6,7 @@ there before it is sent again, always under the same id.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -20,6 +20,7 @@ from trading_pipeline.core.accounting.attribution import Books, own_book, replay
 from trading_pipeline.core.accounting.book import Book, expect
 from trading_pipeline.core.accounting.pnl import Mark, mark
 from trading_pipeline.core.execution.order import OPEN, Decision, Order, OrderState, move
+from trading_pipeline.core.portfolio.legs import by_account
 from trading_pipeline.core.portfolio.rebalance import SizingRules, plan, withhold
 from trading_pipeline.core.risk.gate import RiskView, gate
 from trading_pipeline.core.risk.limits import RiskLimits
@@ -73,11 +74,16 @@ class Traded:
 
 @dataclass(frozen=True, slots=True)
 class _Outlook:
-    """What there is to decide on: the book with open orders as filled, and its value."""
+    """What there is to decide on: the book with open orders as filled, and its value.
+
+    `shares` are those of the whole account, with all open orders as filled, where it is they that
+    decide the legs.
+    """
 
     view: RiskView
     book: Book
     nav: Decimal
+    shares: Mapping[str, Decimal] | None
 
 
 def trade(
@@ -142,6 +148,8 @@ def _decide(
         rules=mandate.sizing,
     )
     planned = withhold(planned, mandate.suspended)
+    if outlook.shares is not None:
+        planned = by_account(planned, outlook.shares)
     decision = Decision(
         strategy=mandate.strategy,
         session=mandate.session,
@@ -184,7 +192,18 @@ def _outlook(
     view = replace(known, book=settled, open_orders=others)
     held = [position.symbol for position in settled.positions.values() if position.quantity]
     view = with_terms(view, broker, sorted({*marks, *held}))
-    return _Outlook(view, book, mark(settled, closes, mandate.session).nav)
+    nav = mark(settled, closes, mandate.session).nav
+    shares = None if alone or broker.nets else _shares(settled, others)
+    return _Outlook(view, book, nav, shares)
+
+
+def _shares(book: Book, orders: Iterable[Order]) -> dict[str, Decimal]:
+    """Return the account's signed shares with these orders as filled."""
+    shares = {symbol: position.quantity for symbol, position in book.positions.items()}
+    for order in orders:
+        more = order.remaining_quantity * order.side.sign
+        shares[order.symbol] = shares.get(order.symbol, Decimal(0)) + more
+    return shares
 
 
 def _heard(

@@ -41,7 +41,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Booked:
-    """What became of a report, why, and the order as it stands after it, where it is ours.
+    """What became of a report, why, and of ours the order as it stands after it and its new fill.
 
     `unknown_status` is a word of the broker's for the order's status that we do not know.
     """
@@ -49,6 +49,7 @@ class Booked:
     outcome: Outcome
     why: str = ""
     order: Order | None = None
+    fill: Fill | None = None
     unknown_status: str | None = None
 
 
@@ -83,7 +84,7 @@ def book(ledger: Ledger, update: Update, *, now: datetime) -> Booked:
         if not steps or _append(ledger, steps, [fill] if fill else [], now):
             outcome = Outcome.BOOKED if steps else Outcome.NOTHING_NEW
             last = steps[-1] if steps else order
-            return Booked(outcome=outcome, order=last, unknown_status=status)
+            return Booked(outcome=outcome, order=last, fill=fill, unknown_status=status)
     raise TransientError(f"Order {name} keeps being moved by others: it can be booked in a moment.")
 
 
@@ -117,9 +118,9 @@ def follow(ledger: Ledger, broker: Broker, updates: Updates, *, by: Following) -
 
     That is after each connection, when shares were filled that no update told of, and every
     `poll_seconds`, so that a stream that is connected and mute costs seconds, not fills. A look
-    that fails is done again after as long.
+    that fails is done again after as long, and so is what a connection calls for.
     """
-    due = by.clock()
+    due, unseen = by.clock(), None
     while not by.is_over():
         now = by.clock()
         event = updates.next(min((due - now).total_seconds(), _ATTENTION_SECONDS))
@@ -131,10 +132,13 @@ def follow(ledger: Ledger, broker: Broker, updates: Updates, *, by: Following) -
             continue
         now = by.clock()
         due = now + timedelta(seconds=by.poll_seconds)
+        unseen = event if isinstance(event, Connected) else unseen
         try:
-            _look_after(ledger, broker, event, by=by)
+            _look_after(ledger, broker, event or unseen, by=by)
         except TransientError as error:
             _log.warning("orders not looked at", extra={"why": str(error)})
+        else:
+            unseen = unseen if isinstance(event, Update) else None
 
 
 def _look_after(

@@ -19,6 +19,7 @@ from trading_pipeline.core.market.calendar import next_session, session_open
 from trading_pipeline.errors import RejectedError
 from trading_pipeline.flows.ports import Broker
 from trading_pipeline_tests.alpaca_twin import AlpacaTwin
+from trading_pipeline_tests.alpaca_twin.actions import charge_borrow
 from trading_pipeline_tests.alpaca_twin.brokers import broker_of
 from trading_pipeline_tests.fakes import SESSION, make_order
 
@@ -32,25 +33,62 @@ class Place:
 
     broker: Broker
     trade_session: Callable[[date], None]
+    part: Callable[[int], None]
+    borrow: Callable[[Decimal], None]
 
 
 @pytest.fixture(params=["simulated", "alpaca"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     """Each broker, with 100,000 dollars and symbols at 100 dollars, before the open of NEXT."""
     if request.param == "simulated":
-        simulated = SimulatedBroker(tmp_path / "broker.db", CostModel(), CASH)
-        prices = dict.fromkeys(("AAPL", "IBM"), Decimal(100))
-
-        def happen(session: date) -> None:
-            simulated.advance(
-                MarketSession(session=session, opens=prices, closes=prices, splits={}, dividends={})
-            )
-
-        yield Place(simulated, happen)
-        simulated.close()
+        market = SmallMarket(tmp_path / "broker.db")
+        yield Place(market.broker, market.happen, market.let_fill, market.lend_at)
+        market.broker.close()
         return
     twin: AlpacaTwin = request.getfixturevalue("alpaca")
-    yield Place(broker_of(twin), lambda session: twin.exchange.move_to(session_open(session)))
+    exchange = twin.exchange
+    yield Place(
+        broker_of(twin),
+        lambda session: exchange.move_to(session_open(session)),
+        lambda shares: setattr(exchange, "depth", Decimal(shares)),
+        lambda dollars: charge_borrow(exchange, "AAPL", dollars),
+    )
+
+
+class SmallMarket:
+    """The simulated broker with every price at 100 dollars."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._costs = CostModel()
+        self._volumes: dict[str, Decimal] = {}
+        self.broker = SimulatedBroker(path, self._costs, CASH)
+
+    def happen(self, session: date) -> None:
+        prices = dict.fromkeys(("AAPL", "IBM"), Decimal(100))
+        market = MarketSession(
+            session=session,
+            opens=prices,
+            closes=prices,
+            splits={},
+            dividends={},
+            volumes=self._volumes,
+        )
+        self.broker.advance(market)
+
+    def let_fill(self, shares: int) -> None:
+        self._set("max_participation", Decimal(1))
+        self._volumes = {"AAPL": Decimal(shares)}
+
+    def lend_at(self, dollars: Decimal) -> None:
+        """Charge so much from NEXT to the session after, for 10 shares at 100 dollars."""
+        days = (next_session(NEXT) - NEXT).days
+        self._set("borrow_rate", dollars / 1_000 * 360 / days)
+        self.happen(next_session(NEXT))
+
+    def _set(self, name: str, value: Decimal) -> None:
+        self._costs = self._costs.model_copy(update={name: value})
+        self.broker._costs = self._costs
 
 
 def test_an_order_is_accepted_and_found_again(place: Place) -> None:
@@ -254,3 +292,43 @@ def test_looking_changes_nothing(place: Place) -> None:
     place.broker.fills([make_order().client_order_id])
     assert place.broker.account() == before
     assert place.broker.name
+
+
+def test_an_order_may_fill_in_part_and_its_rest_be_taken_back(place: Place) -> None:
+    order = make_order(time_in_force=TimeInForce.GTC)
+    place.broker.submit(order)
+    place.part(4)
+    place.trade_session(NEXT)
+    (resting,) = place.broker.open_orders()
+    assert (resting.state, resting.filled_quantity) == (OrderState.PARTIALLY_FILLED, 4)
+    place.broker.cancel(order.client_order_id)
+    found = place.broker.find(order.client_order_id)
+    assert found is not None
+    assert (found.state, found.filled_quantity) == (OrderState.CANCELED, 4)
+    assert [fill.quantity for fill in place.broker.fills([order.client_order_id])] == [4]
+    assert place.broker.account().positions == {"AAPL": Decimal(4)}
+
+
+def test_an_order_may_fill_in_several_parts(place: Place) -> None:
+    order = make_order(time_in_force=TimeInForce.GTC)
+    place.broker.submit(order)
+    for shares, session in ((4, NEXT), (6, next_session(NEXT))):
+        place.part(shares)
+        place.trade_session(session)
+    fills = place.broker.fills([order.client_order_id])
+    assert [fill.quantity for fill in fills] == [4, 6]
+    assert len({fill.fill_id for fill in fills}) == 2
+    found = place.broker.find(order.client_order_id)
+    assert found is not None
+    assert (found.state, found.filled_quantity) == (OrderState.FILLED, 10)
+
+
+def test_what_a_short_costs_is_an_entry_of_its_own_kind(place: Place) -> None:
+    order = make_order(side=Side.SELL)
+    place.broker.submit(order)
+    place.trade_session(NEXT)
+    before = place.broker.account().cash
+    place.borrow(Decimal("1.25"))
+    (entry,) = [each for each in place.broker.activities() if each.kind is EntryKind.BORROW]
+    assert (entry.symbol, entry.amount) == ("AAPL", Decimal("-1.25"))
+    assert place.broker.account().cash == before - Decimal("1.25")

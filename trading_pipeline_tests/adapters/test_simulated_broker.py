@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from trading_pipeline.adapters.simulated_broker import SimulatedBroker, account_file
+from trading_pipeline.adapters.simulated_broker import SimulatedBroker, account_schema
 from trading_pipeline.core.accounting.book import EntryKind
 from trading_pipeline.core.execution.account import Account, MarketSession
 from trading_pipeline.core.execution.costs import CostModel
@@ -311,11 +311,19 @@ def test_an_order_for_the_closing_auction_trades_at_the_close(broker: SimulatedB
 def test_an_account_of_an_earlier_version_is_brought_up_to_date(path: Path) -> None:
     path.parent.mkdir()
     with sqlite3.connect(path) as old:
-        for statement in account_file._SCHEMA.split(";"):
+        for statement in account_schema._SCHEMA.split(";"):
             old.execute(statement)
         old.execute("INSERT INTO account (cash) VALUES ('5')")
+        old.execute(
+            "INSERT INTO orders VALUES (1, 'tp-1', 'sim-tp-1', 'any', '2012-05-31', 'IBM', 'buy', "
+            "'7', 'filled', '7', '3', NULL)"
+        )
+        old.execute(
+            "INSERT INTO fills VALUES (1, 'tp-1', '3', '0', '2012-06-01', '2012-06-01T13:30+00:00')"
+        )
         old.execute("PRAGMA user_version = 1")
     old.close()
     broker = SimulatedBroker(path, FREE, CASH)
     assert broker.account().cash == 5
+    assert [(f.fill_id, f.quantity) for f in broker.fills(["tp-1"])] == [("sim-tp-1", 7)]
     assert broker.submit(make_order()).state is OrderState.ACCEPTED

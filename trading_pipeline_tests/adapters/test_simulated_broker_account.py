@@ -113,7 +113,7 @@ def test_an_account_survives_a_kill_at_any_moment(path: Path) -> None:
             time.sleep(0.001 * moment)
         assert process.pid is not None
         os.kill(process.pid, signal.SIGKILL)
-        process.join(10)
+        process.join(60)
         broker = SimulatedBroker(path, CostModel(), CASH)
         book = replay(Book(), [*broker.activities(), *broker.fills(names)])
         held = {symbol: p.quantity for symbol, p in book.positions.items() if p.quantity}

@@ -1,4 +1,4 @@
-"""The product's Alpaca broker with the twin at its other end, patient for moments only."""
+"""The product's Alpaca broker with the twin at its other end."""
 
 import time
 from typing import Any
@@ -9,7 +9,11 @@ from trading_pipeline.adapters.alpaca_broker import AlpacaAccess, AlpacaBroker
 from trading_pipeline.settings import utc_now
 from trading_pipeline_tests.alpaca_twin.server import KEY, SECRET, AlpacaTwin
 
-ANSWER_SECONDS = 0.25
+ANSWER_SECONDS = 30
+"""Patience with a twin that answers: the machine may be busy."""
+
+HASTY_SECONDS = 1.0
+"""Patience with a twin that is told not to answer."""
 
 
 def access_of(url: str, **changes: Any) -> AlpacaAccess:

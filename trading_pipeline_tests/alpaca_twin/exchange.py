@@ -18,6 +18,13 @@ from trading_pipeline_tests.alpaca_twin.checks import RefusedError, check, numbe
 
 Fills = Literal["auto", "held"]
 WORKING = {"new", "accepted", "pending_new", "partially_filled", "pending_cancel", "held"}
+FLAGS = {
+    "trading_blocked": False,
+    "account_blocked": False,
+    "transfers_blocked": False,
+    "trade_suspended_by_user": False,
+    "shorting_enabled": True,
+}
 SYMBOLS = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
 
 
@@ -28,6 +35,7 @@ class Exchange:
         self.lock = RLock()
         self.now_fixed = now
         self.fills: Fills = "auto"
+        self.depth: Decimal | None = None
         self.prices: dict[str, Decimal] = {}
         self.assets: dict[str, dict[str, bool]] = {}
         self.orders: dict[str, dict[str, Any]] = {}
@@ -36,6 +44,7 @@ class Exchange:
         self.listeners: list[Callable[[dict[str, Any]], None]] = []
         self.updates: list[dict[str, Any]] = []
         self.multiplier = Decimal(2)
+        self.flags = dict(FLAGS)
         self.books = Books(cash)
         self.books.record(
             "CSD",
@@ -173,11 +182,7 @@ class Exchange:
                 "portfolio_value": text(equity),
                 "buying_power": text(self.buying_power()),
                 "multiplier": text(self.multiplier),
-                "trading_blocked": False,
-                "account_blocked": False,
-                "transfers_blocked": False,
-                "trade_suspended_by_user": False,
-                "shorting_enabled": True,
+                **self.flags,
             }
 
     def positions(self) -> list[dict[str, Any]]:
@@ -239,7 +244,9 @@ class Exchange:
             return
         if limit is not None and sign * (Decimal(limit) - price) < 0:
             return
-        self.fill(order["client_order_id"])
+        left = Decimal(order["qty"]) - Decimal(order["filled_qty"])
+        got = left if self.depth is None else min(left, self.depth)
+        self.fill(order["client_order_id"], got)
 
     def _execute(self, order: dict[str, Any], quantity: Decimal, price: Decimal) -> None:
         done = order["status"] == "filled"

@@ -20,6 +20,8 @@ ACTION_KINDS = {
     "redemptions": "redemption",
     "cash_mergers": "cash_merger",
     "stock_mergers": "stock_merger",
+    "stock_and_cash_mergers": "stock_and_cash_merger",
+    "unit_splits": "unit_split",
     "rights_distributions": "rights_distribution",
 }
 """Where each kind is in an answer, and what a request calls it."""
@@ -116,12 +118,12 @@ class MarketApi:
 
     async def _actions(self, request: web.Request) -> web.Response:
         query = request.query
-        wanted = set(query["types"].split(",")) if "types" in query else {*ACTION_KINDS.values()}
+        wanted = set(query["types"].split(",")) if "types" in query else None
         first, last = (_day(query.get(name)) for name in ("start", "end"))
         rows = [
             (kind, action)
             for kind, actions in self.actions.items()
-            if ACTION_KINDS.get(kind, kind) in wanted
+            if wanted is None or ACTION_KINDS.get(kind, kind) in wanted
             for action in actions
             if _symbol_of(action) in _symbols(request)
             and (first or date.min) <= _day_of(action) <= (last or date.max)

@@ -94,7 +94,7 @@ class TradingApi:
 
     async def _submit(self, request: web.Request) -> web.Response:
         try:
-            body = await asyncio.wait_for(request.json(), 5)
+            body = await asyncio.wait_for(request.json(), 60)
         except ValueError:
             raise RefusedError(400, 40010000, "request body format is invalid") from None
         order = self._exchange.submit(body)

@@ -66,11 +66,11 @@ class AlpacaTwin:
 
     def start(self) -> None:
         self._thread.start()
-        assert self._started.wait(10), "the twin did not start"
+        assert self._started.wait(60), "the twin did not start"
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._stopped.set)
-        self._thread.join(10)
+        self._thread.join(60)
 
     @property
     def stream_url(self) -> str:
@@ -88,7 +88,7 @@ class AlpacaTwin:
 
     def call(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Do work of the streams on the twin's own thread."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)

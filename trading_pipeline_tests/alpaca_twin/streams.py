@@ -124,7 +124,8 @@ class _Listener:
 class DataStreams:
     """`/v2/iex` and `/v2/sip`: one connection a key, msgpack to those that ask for it, else JSON.
 
-    `symbol_limit` is how many symbols may be subscribed to, `mute` keeps everything back.
+    `symbol_limit` is how many symbols may be subscribed to, `mute` keeps everything back, without
+    `welcomes` those who connect are told nothing at all.
     """
 
     def __init__(self, key: str, secret: str) -> None:
@@ -133,6 +134,7 @@ class DataStreams:
         self.symbol_limit = 1_000_000
         self.connection_limit = 1
         self.mute = False
+        self.welcomes = True
         self.refusals = 0
         self.connections = 0
 
@@ -188,7 +190,8 @@ class DataStreams:
         self.connections += 1
         packed = request.headers.get("Content-Type") == "application/msgpack"
         listener = _Listener(socket, packed)
-        await listener.send([{"T": "success", "msg": "connected"}])
+        if self.welcomes:
+            await listener.send([{"T": "success", "msg": "connected"}])
         try:
             pieces = b""
             async for message in socket:

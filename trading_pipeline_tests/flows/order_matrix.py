@@ -26,7 +26,7 @@ from trading_pipeline.core.execution.order import Order, OrderState
 from trading_pipeline.errors import RejectedError, TradingPipelineError
 from trading_pipeline.flows.trade import trade
 from trading_pipeline_tests.alpaca_twin import AlpacaTwin, Fault
-from trading_pipeline_tests.alpaca_twin.brokers import access_of
+from trading_pipeline_tests.alpaca_twin.brokers import ANSWER_SECONDS, HASTY_SECONDS, access_of
 from trading_pipeline_tests.alpaca_twin.limits import RateLimit
 from trading_pipeline_tests.fakes import (
     NOW,
@@ -40,19 +40,24 @@ from trading_pipeline_tests.fakes import (
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A fault of the order's request, and for how many look-ups a booked order stays hidden."""
+    """A fault of the order's request, and for how many look-ups a booked order stays hidden.
+
+    `patience` is that with the order's own answer; an answer that is given up on too early costs
+    no more than a look-up.
+    """
 
     fault: Fault | None
     hidden: int = 0
     deaf: int = 0
+    patience: float = ANSWER_SECONDS
 
 
 FAULTS: Mapping[str, Trouble] = {
     "none": Trouble(None),
     "dropped before": Trouble(Fault("drop")),
     "dropped after": Trouble(Fault("drop", booked=True)),
-    "hangs before": Trouble(Fault("hang")),
-    "hangs after": Trouble(Fault("hang", booked=True)),
+    "hangs before": Trouble(Fault("hang"), patience=HASTY_SECONDS),
+    "hangs after": Trouble(Fault("hang", booked=True), patience=HASTY_SECONDS),
     "truncated": Trouble(Fault("truncate", booked=True)),
     "not JSON": Trouble(Fault("garbage", booked=True)),
     "500 before": Trouble(Fault(500)),
@@ -78,6 +83,16 @@ CRASHES: Mapping[str, int | None] = {
     "after the answer": 6,
 }
 """The step at which the process is killed by signal 9."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What the days of a case have in common."""
+
+    ledger: Path
+    url: str
+    variant: str
+    patience: float
 
 
 class Steps:
@@ -106,13 +121,14 @@ class SteppingEngine(LedgerEngine):
 
 
 class SteppingBroker(AlpacaBroker):
-    """A step between the wire and the record of its answer."""
+    """A step between the wire and the record of its answer, for which `sender` waits."""
 
     step: Steps
+    sender: AlpacaBroker
 
     def submit(self, order: Order) -> BrokerOrder:
         try:
-            return super().submit(order)
+            return self.sender.submit(order)
         finally:
             self.step()
 
@@ -172,31 +188,33 @@ def outcome(folder: Path, template: Path, fault: str, crash: str, variant: str =
             twin.faults.add(trouble.fault)
         for _ in range(3 * trouble.deaf):  # each look-up is tried three times
             twin.faults.add(Fault(500, where="GET /v2/orders"))
+        run = Run(ledger, twin.url, variant, trouble.patience)
         try:
             if fatal is None:
-                day(ledger, twin.url, None, "0.1", variant)
+                day(run, "0.1")
             else:
-                ended = run_and_wait(day, ledger, twin.url, fatal, "0.1", variant)
+                ended = run_and_wait(day, run, "0.1", fatal)
                 assert ended == -signal.SIGKILL, f"the process ended with {ended}"
-            day(ledger, twin.url, None, "0.12", variant)
+            day(run, "0.12")
         except TradingPipelineError as error:
             return f"{type(error).__name__}: {error}"
         return _judge(ledger, twin)
 
 
-def day(ledger: Path, url: str, fatal: int | None, weight: str, variant: str) -> None:
+def day(run: Run, weight: str, fatal: int | None = None) -> None:
     """Trade the session with AAPL at `weight`, until the fatal step."""
-    path = ledger
-    if variant == "no write-ahead":  # the record is kept only when all is done
-        path = ledger.with_suffix(".work")
-        for old in ledger.parent.glob("ledger.work*"):
+    path = run.ledger
+    if run.variant == "no write-ahead":  # the record is kept only when all is done
+        path = run.ledger.with_suffix(".work")
+        for old in run.ledger.parent.glob("ledger.work*"):
             old.unlink()
-        shutil.copyfile(ledger, path)
+        shutil.copyfile(run.ledger, path)
     record, step = Ledger(f"sqlite:///{path}"), Steps(fatal)
     record._engine = SteppingEngine(f"sqlite:///{path}")
     record._engine.step = step
-    broker = BROKERS[variant](access_of(url), clock=_then, sleep=_briefly)
-    broker.step = step
+    broker = BROKERS[run.variant](access_of(run.url), clock=_then, sleep=_briefly)
+    hasty = access_of(run.url, answer_seconds=run.patience)
+    broker.sender, broker.step = AlpacaBroker(hasty, clock=_then, sleep=_briefly), step
     broker.sent = {}  # type: ignore[attr-defined]
     trade(
         record,
@@ -207,8 +225,8 @@ def day(ledger: Path, url: str, fatal: int | None, weight: str, variant: str) ->
         now=NOW,
     )
     record.close()
-    if path != ledger:
-        path.replace(ledger)
+    if path != run.ledger:
+        path.replace(run.ledger)
 
 
 def _judge(path: Path, twin: AlpacaTwin) -> str:

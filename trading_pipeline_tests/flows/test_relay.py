@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from trading_pipeline.adapters.ledger import Ledger
 from trading_pipeline.core.execution.order import Order, OrderState
+from trading_pipeline.flows.announce import Announcer
 from trading_pipeline.flows.relay import WINDOW, Reply, receive
 from trading_pipeline_tests.fakes import (
     NOW,
@@ -159,3 +160,22 @@ JSON = st.recursive(
 def test_no_signed_nonsense_is_a_crash(what: dict[str, Any]) -> None:
     absent = Ledger("sqlite:////nowhere/ledger.db")
     assert send(absent, what).status in {200, 400, 401}
+
+
+def test_a_fill_is_told_as_a_fact_once(ledger: Ledger, order: Order) -> None:
+    facts: list[Any] = []
+
+    class Bus:
+        tell = staticmethod(facts.append)
+
+    for _ in range(2):
+        body = json.dumps(update(order)).encode()
+        receive(
+            ledger,
+            body,
+            hmac.new(b"relay-secret", body, hashlib.sha256).hexdigest(),
+            secret=SECRET,
+            now=NOW,
+            announcer=Announcer(Bus()),  # type: ignore[arg-type]
+        )
+    assert [(fact.name, fact.quantity_change) for fact in facts] == [("positions.updated", D(4))]

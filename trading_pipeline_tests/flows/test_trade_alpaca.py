@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from trading_pipeline.adapters.ledger import Ledger
 from trading_pipeline.core.execution.order import OrderState, Side
 from trading_pipeline.core.market.calendar import next_session, session_open
+from trading_pipeline.flows.books import books_of
 from trading_pipeline.flows.send import PATIENCE
 from trading_pipeline.flows.trade import Traded, trade
 from trading_pipeline.flows.trade_updates import look
@@ -18,6 +20,7 @@ from trading_pipeline_tests.alpaca_twin.brokers import broker_of
 from trading_pipeline_tests.fakes import (
     NOW,
     SESSION,
+    STRATEGY,
     filled,
     make_decision,
     make_entry,
@@ -100,3 +103,54 @@ def test_a_broker_that_is_gone_leaves_the_rest_planned(ledger: Ledger, alpaca: A
     alpaca.faults.clear()
     assert states(run(ledger, alpaca, **weights)) == [OrderState.ACCEPTED] * len(symbols)
     assert len(alpaca.booked()) == len(symbols)
+
+
+def test_an_account_that_may_not_trade_sends_nothing(ledger: Ledger, alpaca: AlpacaTwin) -> None:
+    alpaca.exchange.flags |= {"trading_blocked": True}
+    (order,) = run(ledger, alpaca, AAPL=0.1).orders
+    assert (order.state, order.code) == (OrderState.BLOCKED, "trading_state")
+    assert "trading_blocked" in str(order.reason)
+    assert alpaca.booked() == []
+
+
+def test_an_account_that_may_not_sell_short_buys_only(ledger: Ledger, alpaca: AlpacaTwin) -> None:
+    alpaca.exchange.flags |= {"shorting_enabled": False}
+    short, long = run(ledger, alpaca, AAPL=0.1, IBM=-0.1).orders
+    assert (short.code, long.state) == ("shortable", OrderState.ACCEPTED)
+
+
+# Several strategies in one account
+
+
+def beside(ledger: Ledger, twin: AlpacaTwin, **weights: float) -> Traded:
+    """What `momentum` trades in an account that it shares."""
+    targets = targets_of(SESSION, **weights).with_columns(strategy=pl.lit("momentum"))
+    mandate = make_mandate(strategy="momentum", shares_account=True)
+    marks = dict.fromkeys(weights, Decimal(100))
+    return trade(ledger, broker_of(twin), targets, marks, mandate=mandate, now=NOW)
+
+
+def test_the_accounts_position_decides_the_legs_of_a_sale(
+    ledger: Ledger, alpaca: AlpacaTwin
+) -> None:
+    held_long(ledger, alpaca, 10)  # by the other strategy
+    first = beside(ledger, alpaca, AAPL=-0.03)
+    assert [order.quantity for order in first.orders] == [10, 20]
+    assert states(first) == [OrderState.ACCEPTED, OrderState.PLANNED]
+    alpaca.exchange.move_to(OPEN_AT)
+    look(ledger, broker_of(alpaca), now=OPEN_AT)
+    assert states(beside(ledger, alpaca, AAPL=-0.03)) == [OrderState.FILLED, OrderState.ACCEPTED]
+    assert alpaca.exchange.books.quantity("AAPL") == -20
+    look(ledger, broker_of(alpaca), now=OPEN_AT)
+    parts = books_of(ledger).parts
+    assert (parts["momentum"].quantity("AAPL"), parts[STRATEGY].quantity("AAPL")) == (-30, 10)
+
+
+def test_an_order_waits_while_the_other_sides_is_out(ledger: Ledger, alpaca: AlpacaTwin) -> None:
+    held_long(ledger, alpaca, 50)
+    run(ledger, alpaca, AAPL=0)  # sells all of its own
+    assert states(beside(ledger, alpaca, AAPL=0.02)) == [OrderState.PLANNED]
+    alpaca.exchange.move_to(OPEN_AT)
+    look(ledger, broker_of(alpaca), now=OPEN_AT)
+    assert states(beside(ledger, alpaca, AAPL=0.02)) == [OrderState.ACCEPTED]
+    assert alpaca.exchange.books.quantity("AAPL") == 20

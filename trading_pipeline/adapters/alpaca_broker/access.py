@@ -50,6 +50,10 @@ class AlpacaAccess(BaseModel):
         description="minutes after its open until which an order may still be sent",
     )
 
+    max_skew_seconds: float = Field(
+        default=60, gt=0, description="how far Alpaca's clock may be from ours for orders to go"
+    )
+
     def address(self, *, live: bool) -> str:
         """Return the trading API; SettingsError for a live one that was not confirmed."""
         if live and not self.confirm_live:

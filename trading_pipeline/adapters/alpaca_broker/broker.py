@@ -6,15 +6,16 @@ from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 from trading_pipeline.adapters.alpaca_broker.access import AlpacaAccess
+from trading_pipeline.adapters.alpaca_broker.activities import entries_of
 from trading_pipeline.adapters.alpaca_broker.budget import Budget
 from trading_pipeline.adapters.alpaca_broker.connection import Connection
 from trading_pipeline.adapters.alpaca_broker.lists import LIST_FROM, Lists, outage
 from trading_pipeline.adapters.alpaca_broker.reports import (
     account_of,
     body_of,
-    entry_of,
     fill_of,
     report_of,
+    skew_of,
     trade_of,
 )
 from trading_pipeline.adapters.alpaca_broker.verdicts import RefusalError, Verdict
@@ -26,6 +27,9 @@ from trading_pipeline.core.risk.view import Asset
 from trading_pipeline.errors import RejectedError, TransientError
 
 _log = logging.getLogger(__name__)
+
+CLOCK_FRESH: Final = timedelta(minutes=10)
+"""For how long the two clocks are taken to agree once they did."""
 
 _BY_OUR_ID: Final = "/orders:by_client_order_id"
 _REFUSALS: Final = frozenset({Verdict.REFUSED, Verdict.UNAUTHORIZED, Verdict.NOT_FOUND})
@@ -57,6 +61,7 @@ class AlpacaBroker:
             sleep=sleep,
         )
         self._lists = Lists(self._wire)
+        self._skewed: tuple[datetime | None, str | None] = (None, None)
 
     @property
     def name(self) -> str:
@@ -161,16 +166,19 @@ class AlpacaBroker:
         return fills[::-1]
 
     def activities(self, since: date | None = None) -> list[CashEntry]:
-        """Return every deposit, dividend, split, fee and interest from `since` on, oldest first."""
+        """Return what moved cash or shares without an order from `since` on, oldest first."""
         query = {"category": "non_trade_activity", "direction": "asc"}
-        entries = (entry_of(raw) for raw in self._lists.activities(query, since))
-        known = [entry for entry in entries if entry is not None]
-        return [entry for entry in known if since is None or entry.session >= since]
+        entries = entries_of(self._lists.activities(query, since))
+        return [entry for entry in entries if since is None or entry.session >= since]
 
     def account(self) -> Account:
-        """Return cash, signed positions, what they cost, and buying power as Alpaca has them."""
+        """Return cash, signed positions, what they cost, and buying power as Alpaca has them.
+
+        Its fault is a flag that Alpaca has set, or a clock that is not ours.
+        """
         try:
-            return account_of(self._lists.read("/account"), self._lists.read("/positions"))
+            account, positions = self._lists.read("/account"), self._lists.read("/positions")
+            return account_of(account, positions, self._skew())
         except (KeyError, TypeError, ArithmeticError) as error:
             raise TransientError(f"Alpaca's account cannot be read: {error!r}.") from error
 
@@ -183,6 +191,16 @@ class AlpacaBroker:
 
     def advance(self, market: MarketSession) -> None:
         """Do nothing: sessions happen to a real account by themselves."""
+
+    def _skew(self) -> str | None:
+        """Return how Alpaca's clock differs from ours, asked anew once it is not fresh."""
+        now = self._clock()
+        asked, found = self._skewed
+        if asked is None or abs(now - asked) > CLOCK_FRESH or found:
+            clock = self._lists.read("/clock")
+            found = skew_of(clock, self._clock(), self._access.max_skew_seconds)
+            self._skewed = now, found
+        return found
 
     def _require_time(self, order: Order) -> None:
         due = next_session(order.session)

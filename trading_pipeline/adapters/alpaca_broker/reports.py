@@ -1,19 +1,17 @@
 """Alpaca's JSON to values of ours and back, tolerant of words that are new to us."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from trading_pipeline.core.accounting.entries import CashEntry, EntryKind
 from trading_pipeline.core.execution.account import Account, BrokerOrder, Execution, Trade
 from trading_pipeline.core.execution.order import Fill, Order, OrderState, Side
 from trading_pipeline.core.execution.reports import Update
-from trading_pipeline.core.market.calendar import EXCHANGE_ZONE, session_on_or_after, session_open
+from trading_pipeline.core.market.calendar import EXCHANGE_ZONE, session_on_or_after
 from trading_pipeline.core.risk.view import Asset
 
-_log = logging.getLogger(__name__)
+_BLOCKS: Final = ("trading_blocked", "account_blocked", "trade_suspended_by_user")
 
 _S = OrderState
 _STATES: Final[Mapping[str, OrderState]] = {
@@ -40,18 +38,6 @@ _STATES: Final[Mapping[str, OrderState]] = {
     "expired": _S.EXPIRED,
     "rejected": _S.REJECTED,
 }
-
-_ENTRIES: Final[Mapping[str, EntryKind]] = {
-    **dict.fromkeys(("CSD", "CSW", "JNLC", "ACATC", "TRANS"), EntryKind.DEPOSIT),
-    **dict.fromkeys(
-        ("DIV", "DIVCGL", "DIVCGS", "DIVFT", "DIVNRA", "DIVROC", "DIVTW", "DIVTXEX", "CGD"),
-        EntryKind.DIVIDEND,
-    ),
-    **dict.fromkeys(("FEE", "CFEE", "DIVFEE", "PTC", "REG", "TAF"), EntryKind.FEE),
-    **dict.fromkeys(("INT", "INTNRA", "INTTW"), EntryKind.INTEREST),
-    **dict.fromkeys(("SPLIT", "SSP"), EntryKind.SPLIT),
-}
-"""Account activities that we can book; transfers are told apart by their sign."""
 
 
 def body_of(order: Order) -> dict[str, str]:
@@ -161,8 +147,16 @@ def trade_of(raw: Mapping[str, Any], client_order_id: str | None) -> Trade:
     )
 
 
-def account_of(account: Mapping[str, Any], positions: Sequence[Mapping[str, Any]]) -> Account:
-    """Return the account; a short position's quantity is negative whatever its sign on the wire."""
+def account_of(
+    account: Mapping[str, Any],
+    positions: Sequence[Mapping[str, Any]],
+    fault: str | None = None,
+) -> Account:
+    """Return the account; a short position's quantity is negative whatever its sign on the wire.
+
+    Its own flags count ahead of `fault`.
+    """
+    flags = [name for name in _BLOCKS if account.get(name)]
     return Account(
         cash=Decimal(account["cash"]),
         positions={str(held["symbol"]): _signed(held) for held in positions},
@@ -170,37 +164,22 @@ def account_of(account: Mapping[str, Any], positions: Sequence[Mapping[str, Any]
             str(held["symbol"]): Decimal(held["avg_entry_price"]) for held in positions
         },
         buying_power=Decimal(account["buying_power"]),
+        fault=f"Alpaca has set {', '.join(flags)} on the account." if flags else fault,
+        lends=account.get("shorting_enabled") is not False,
     )
+
+
+def skew_of(clock: Mapping[str, Any], now: datetime, most: float) -> str | None:
+    """Return what is wrong when Alpaca's clock is more than `most` seconds from ours."""
+    theirs = moment(str(clock["timestamp"]))
+    if abs((theirs - now).total_seconds()) <= most:
+        return None
+    return f"Alpaca's clock says {theirs:%Y-%m-%d %H:%M:%S} UTC and ours {now:%Y-%m-%d %H:%M:%S}."
 
 
 def _signed(held: Mapping[str, Any]) -> Decimal:
     quantity = Decimal(held["qty"])
     return -abs(quantity) if held.get("side") == "short" else quantity
-
-
-def entry_of(raw: Mapping[str, Any]) -> CashEntry | None:
-    """Return an activity that moved cash or shares without an order.
-
-    None, with a line in the log, for a kind that we cannot book: reconciliation then finds what it
-    moved.
-    """
-    kind = _ENTRIES.get(str(raw["activity_type"]))
-    if kind is None:
-        _log.warning("unknown account activity", extra={"activity": dict(raw)})
-        return None
-    amount = Decimal(raw.get("net_amount") or 0)
-    if kind is EntryKind.DEPOSIT and amount < 0:
-        kind = EntryKind.WITHDRAWAL
-    session = session_on_or_after(date.fromisoformat(str(raw["date"])[:10]))
-    return CashEntry(
-        entry_id=str(raw["id"]),
-        kind=kind,
-        session=session,
-        amount=amount,
-        symbol=raw.get("symbol") or None,
-        quantity=Decimal(raw.get("qty") or 0) if kind is EntryKind.SPLIT else Decimal(0),
-        at=session_open(session),
-    )
 
 
 def asset_of(raw: Mapping[str, Any]) -> Asset:

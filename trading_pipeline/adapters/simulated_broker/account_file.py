@@ -1,4 +1,4 @@
-"""The account's file: its tables, how it is opened, and how rows become values."""
+"""The account's file: how values become rows, and rows values."""
 
 import sqlite3
 from datetime import date, datetime
@@ -15,96 +15,8 @@ from trading_pipeline.core.execution.order import (
     Side,
     TimeInForce,
 )
-from trading_pipeline.core.execution.terms import Terms
-from trading_pipeline.core.market.calendar import FIRST_SESSION, session_open
 
-BUSY_SECONDS: Final = 10.0
-"""How long one process waits for another."""
-
-_SCHEMA: Final = """
-CREATE TABLE account (
-    id INTEGER PRIMARY KEY CHECK (id = 1), cash TEXT NOT NULL, last_session TEXT
-);
-CREATE TABLE positions (
-    symbol TEXT PRIMARY KEY, quantity TEXT NOT NULL, price TEXT NOT NULL
-);
-CREATE TABLE orders (
-    number INTEGER PRIMARY KEY, client_order_id TEXT UNIQUE NOT NULL,
-    broker_order_id TEXT NOT NULL, strategy TEXT NOT NULL, session TEXT NOT NULL,
-    symbol TEXT NOT NULL, side TEXT NOT NULL, quantity TEXT NOT NULL, state TEXT NOT NULL,
-    filled_quantity TEXT NOT NULL, average_fill_price TEXT, reason TEXT
-);
-CREATE INDEX open_orders ON orders (number) WHERE state = 'accepted';
-CREATE TABLE fills (
-    number INTEGER PRIMARY KEY, client_order_id TEXT NOT NULL REFERENCES orders (client_order_id),
-    price TEXT NOT NULL, commission TEXT NOT NULL, session TEXT NOT NULL, filled_at TEXT NOT NULL
-);
-CREATE INDEX fills_of_orders ON fills (client_order_id);
-CREATE INDEX fills_of_sessions ON fills (session);
-CREATE TABLE activities (
-    number INTEGER PRIMARY KEY, entry_id TEXT UNIQUE NOT NULL, kind TEXT NOT NULL,
-    session TEXT NOT NULL, amount TEXT NOT NULL, symbol TEXT, quantity TEXT NOT NULL,
-    at TEXT NOT NULL
-);
-"""
-
-_TERMS: Final = (
-    "order_type TEXT NOT NULL DEFAULT 'market'",
-    "time_in_force TEXT NOT NULL DEFAULT 'day'",
-    "limit_price TEXT",
-    "stop_price TEXT",
-)
-"""Columns of orders that accounts of version 1 do not have."""
-
-_NEW: Final = ("new_symbol", "new_quantity", "cost_share")
-"""Columns of activities that accounts of versions 1 and 2 do not have."""
-
-_VERSION: Final = 3
-
-
-def open_account(path: str, opening_cash: Decimal) -> sqlite3.Connection:
-    """Return a connection to an account, made and opened with a deposit if it is new.
-
-    The deposit precedes every trade, so it is dated the first session of the calendar.
-    """
-    account = sqlite3.connect(
-        path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-    )
-    account.row_factory = sqlite3.Row
-    account.execute("PRAGMA journal_mode = WAL")
-    account.execute("PRAGMA synchronous = FULL")
-    version = account.execute("PRAGMA user_version").fetchone()[0]
-    if version == _VERSION:
-        return account
-    account.execute("BEGIN IMMEDIATE")
-    if version == 0:
-        _make(account)
-    for column in _TERMS if version < 2 else ():
-        account.execute(f"ALTER TABLE orders ADD COLUMN {column}")
-    for column in _NEW:
-        account.execute(f"ALTER TABLE activities ADD COLUMN {column} TEXT")
-    account.execute(f"PRAGMA user_version = {_VERSION}")
-    if version == 0:
-        _open(account, opening_cash)
-    account.execute("COMMIT")
-    return account
-
-
-def _make(account: sqlite3.Connection) -> None:
-    for statement in _SCHEMA.split(";"):
-        account.execute(statement)
-
-
-def _open(account: sqlite3.Connection, opening_cash: Decimal) -> None:
-    account.execute("INSERT INTO account (cash) VALUES (?)", (f"{opening_cash:f}",))
-    deposit = CashEntry(
-        entry_id="sim-deposit",
-        kind=EntryKind.DEPOSIT,
-        session=FIRST_SESSION,
-        amount=opening_cash,
-        at=session_open(FIRST_SESSION),
-    )
-    insert_entry(account, deposit)
+_NONE: Final = Decimal(0)
 
 
 def insert_order(
@@ -178,14 +90,42 @@ def _order(row: sqlite3.Row) -> BrokerOrder:
     )
 
 
-def terms_of(row: sqlite3.Row) -> Terms:
-    """Return the terms on which an order trades."""
-    return Terms(
+def insert_fill(account: sqlite3.Connection, fill: Fill) -> None:
+    """Insert an execution; what the order has filled in all is its row's to say."""
+    account.execute(
+        "INSERT INTO fills (client_order_id, price, commission, session, filled_at, fill_id, "
+        "quantity) VALUES (?,?,?,?,?,?,?)",
+        (
+            fill.client_order_id,
+            f"{fill.price:f}",
+            f"{fill.commission:f}",
+            fill.session.isoformat(),
+            fill.filled_at.isoformat(),
+            fill.fill_id,
+            f"{fill.quantity:f}",
+        ),
+    )
+
+
+def order_of(row: sqlite3.Row) -> Order:
+    """Return an order as it was sent, where it stands now."""
+    return Order(
+        client_order_id=row["client_order_id"],
+        strategy=row["strategy"],
+        session=date.fromisoformat(row["session"]),
+        sequence=row["number"],
+        symbol=row["symbol"],
         side=Side(row["side"]),
+        quantity=Decimal(row["quantity"]),
+        reference_price=_NONE,
+        target_weight=0.0,
         order_type=OrderType(row["order_type"]),
         time_in_force=TimeInForce(row["time_in_force"]),
         limit_price=_decimal(row["limit_price"]),
         stop_price=_decimal(row["stop_price"]),
+        state=OrderState(row["state"]),
+        filled_quantity=Decimal(row["filled_quantity"]),
+        average_fill_price=_decimal(row["average_fill_price"]),
     )
 
 
@@ -211,9 +151,19 @@ def all_trades(account: sqlite3.Connection, since: date | None) -> list[Trade]:
 
 
 def open_orders(account: sqlite3.Connection) -> list[BrokerOrder]:
-    """Return the accepted orders, oldest first."""
-    found = "SELECT * FROM orders WHERE state = 'accepted' ORDER BY number"
-    return [_order(row) for row in account.execute(found)]
+    """Return the orders that may still fill, oldest first."""
+    return [_order(row) for row in account.execute(_WAITING)]
+
+
+def waiting_orders(account: sqlite3.Connection, before: date) -> list[Order]:
+    """Return as they were sent the orders of sessions before that one that may still fill."""
+    rows = account.execute(_WAITING).fetchall()
+    return [order for order in map(order_of, rows) if order.session < before]
+
+
+_WAITING: Final = (
+    "SELECT * FROM orders WHERE state IN ('accepted', 'partially_filled') ORDER BY number"
+)
 
 
 def _text(since: date | None) -> str:
@@ -236,7 +186,7 @@ def _trade(fill: Fill) -> Trade:
 
 
 _ALL_FILLS: Final = """
-SELECT fills.*, orders.strategy, orders.symbol, orders.side, orders.quantity
+SELECT fills.*, orders.strategy, orders.symbol, orders.side
 FROM fills JOIN orders USING (client_order_id)
 """
 _FILLS: Final = f"{_ALL_FILLS} WHERE client_order_id = ?"
@@ -244,7 +194,7 @@ _FILLS: Final = f"{_ALL_FILLS} WHERE client_order_id = ?"
 
 def _fill(row: sqlite3.Row) -> Fill:
     return Fill(
-        fill_id=f"sim-{row['client_order_id']}",
+        fill_id=row["fill_id"],
         client_order_id=row["client_order_id"],
         strategy=row["strategy"],
         symbol=row["symbol"],

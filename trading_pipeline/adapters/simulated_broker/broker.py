@@ -13,19 +13,19 @@ from decimal import Decimal
 from operator import itemgetter
 from pathlib import Path
 from threading import RLock
+from typing import Final
 
 from filelock import FileLock, Timeout
 
 from trading_pipeline.adapters.simulated_broker.account_file import (
-    BUSY_SECONDS,
     all_entries,
     all_trades,
     find_fills,
     find_order,
     insert_order,
-    open_account,
     open_orders,
 )
+from trading_pipeline.adapters.simulated_broker.account_schema import BUSY_SECONDS, open_account
 from trading_pipeline.adapters.simulated_broker.day import Day
 from trading_pipeline.core.accounting.book import CashEntry
 from trading_pipeline.core.execution.account import Account, BrokerOrder, MarketSession, Trade
@@ -76,11 +76,11 @@ class SimulatedBroker:
             return insert_order(account, order, state, reason)
 
     def cancel(self, client_order_id: str) -> None:
-        """Take an accepted order back; one that is filled, ended or unknown stays as it is."""
+        """Take back what an order has not filled; one that has ended or is unknown stays so."""
         with self._writing() as account:
             account.execute(
-                "UPDATE orders SET state=?, reason=? WHERE client_order_id=? AND state=?",
-                (OrderState.CANCELED, "taken back", client_order_id, OrderState.ACCEPTED),
+                "UPDATE orders SET state=?, reason=? WHERE client_order_id=? AND state IN (?,?)",
+                (OrderState.CANCELED, "taken back", client_order_id, *_WAITING),
             )
 
     def find(self, client_order_id: str) -> BrokerOrder | None:
@@ -130,11 +130,13 @@ class SimulatedBroker:
     def advance(self, market: MarketSession) -> None:
         """Let a session happen, once: an earlier session than the last one changes nothing.
 
-        First dividends and splits, on what was held at the close before, then spin-offs, symbol
-        changes and delistings; then the orders for this open fill at open·(1 ± slippage), with
-        commission, those for the closing auction likewise at the close. Limits and stops are
-        weighed at that one price. Orders that find no price, or none that their terms allow,
-        expire; good-till-canceled ones wait for the next session.
+        First the borrow of shorts, then dividends and splits, on what was held at the close before,
+        then spin-offs, symbol changes and delistings; then the orders for this open fill at
+        open·(1 ± slippage), with commission, those for the closing auction likewise at the close,
+        each as far as its share of the session's volume goes. Limits and stops are weighed at that
+        one price. Orders that find no price, or none that their terms allow, expire, as does what
+        is left of those that fill in part; good-till-canceled ones wait for the next session,
+        unless the symbol splits.
         """
         with self._writing() as account:
             last = account.execute("SELECT last_session FROM account").fetchone()["last_session"]
@@ -203,6 +205,9 @@ class SimulatedBroker:
             if code in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_NOTADB}:
                 raise SettingsError(f"{where} cannot be used: {error}.") from error
             raise AdapterError(f"{where} failed: {error}.") from error
+
+
+_WAITING: Final = (OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED)
 
 
 def _refusal(account: sqlite3.Connection, order: Order) -> str | None:

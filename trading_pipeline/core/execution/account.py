@@ -62,12 +62,15 @@ class Account:
 
     `average_prices` are what the broker says a share of a position cost, in dollars, where it says
     so. `buying_power` is what it lets us buy for, in dollars; None where it does not limit it.
+    `fault` says why nothing may be sent now, where that is so; `lends` whether shorts may be sold.
     """
 
     cash: Decimal
     positions: Mapping[str, Decimal]
     average_prices: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
     buying_power: Decimal | None = None
+    fault: str | None = None
+    lends: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +92,8 @@ class Succession:
 class MarketSession:
     """What a session brought: raw opening and closing prices and the corporate actions going ex.
 
-    Prices are dollars a share by symbol, without symbols that have none; a split is new shares for
+    Prices are dollars a share by symbol, without symbols that have none; `volumes` are shares that
+    changed hands in the session, where they were asked for; a split is new shares for
     an old one, a dividend dollars for a share held at the close before, ahead of any split.
     Spin-offs, symbol changes and delistings come after both, in the order given.
     """
@@ -100,3 +104,4 @@ class MarketSession:
     splits: Mapping[str, Decimal]
     dividends: Mapping[str, Decimal]
     successions: tuple[Succession, ...] = ()
+    volumes: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])

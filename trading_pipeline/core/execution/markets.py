@@ -32,17 +32,19 @@ BySession = Mapping[date, Mapping[str, Decimal]]
 
 
 def markets(
-    bars: pl.DataFrame, actions: pl.DataFrame, sessions: Sequence[date]
+    bars: pl.DataFrame, actions: pl.DataFrame, sessions: Sequence[date], *, volumes: bool = False
 ) -> list[MarketSession]:
     """Return one `MarketSession` for each of the sessions, at least one, in their order.
 
     `bars` are raw, with symbol, session, open and close; a price that is missing, not finite or not
-    above 0 is no price. An ex-date on which the exchange is closed takes effect in the next
-    session; several splits of a symbol in one session multiply, several dividends add.
+    above 0 is no price. `volumes` asks for those too, which takes a while. An ex-date on which the
+    exchange is closed takes effect in the next session; several splits of a symbol in one session
+    multiply, several dividends add.
     """
     require_columns(bars, ("symbol", "session", "open", "close"), "Bars")
     asked = bars.filter(pl.col("session").is_in(list(sessions)))
     opens, closes = prices(asked, "open"), prices(asked, "close")
+    traded: BySession = prices(asked, "volume") if volumes else {}
     splits, dividends = actions_by_session(actions, min(sessions), max(sessions))
     successions = successions_by_session(actions, min(sessions), max(sessions))
     none: Mapping[str, Decimal] = {}
@@ -54,6 +56,7 @@ def markets(
             splits=splits.get(session, none),
             dividends=dividends.get(session, none),
             successions=successions.get(session, ()),
+            volumes=traded.get(session, none),
         )
         for session in sessions
     ]

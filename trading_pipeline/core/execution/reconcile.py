@@ -5,12 +5,12 @@ books follow. A difference that no such fact explains is a break: it is held, an
 not traded until it is gone. The name is then the likeliest cause, for whoever looks into it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_DOWN, Decimal
 from typing import Final
 
-from trading_pipeline.core.execution.account import Account, BrokerOrder
+from trading_pipeline.core.execution.account import Account, BrokerOrder, Succession
 from trading_pipeline.core.execution.breaks import Break, BreakKind, Resolution, Subject
 from trading_pipeline.core.execution.order import Order, OrderState, Side
 
@@ -46,11 +46,15 @@ class Statement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clues:
-    """What may explain a difference: corporate actions that took effect, and prices, by symbol."""
+    """What may explain a difference: corporate actions that took effect, and prices, by symbol.
+
+    `successions` are those of the symbols held, which say what else they became or brought.
+    """
 
     splits: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
     dividends: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
     prices: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
+    successions: Sequence[Succession] = ()
 
 
 def ours(account: Account, orders: Mapping[str, Order]) -> Statement:
@@ -153,6 +157,17 @@ def _by_split(case: _Case, symbol: str) -> str | None:
     return f"a split of {ratio:f} new shares for an old one has been booked there and not here."
 
 
+def _by_succession(case: _Case, symbol: str) -> str | None:
+    for each in case.clues.successions:
+        if symbol in {each.symbol, each.new_symbol}:
+            what = "brought" if each.keeps else "became"
+            new = f"{each.new_shares:f} {each.new_symbol}" if each.new_symbol else "cash"
+            return (
+                f"a share of {each.symbol} {what} {new} there, and that has not been booked here."
+            )
+    return None
+
+
 def _by_open_order(case: _Case, symbol: str) -> str | None:
     mine, other = case.shares(symbol)
     for name, (traded, side, quantity) in sorted(case.book.orders.items()):
@@ -185,6 +200,7 @@ def _by_trade(case: _Case, symbol: str) -> str | None:
 _Explain = Callable[[_Case, str], str | None]
 _OF_SHARES: Final[tuple[tuple[BreakKind, _Explain], ...]] = (
     (BreakKind.CORPORATE_ACTION, _by_split),
+    (BreakKind.CORPORATE_ACTION, _by_succession),
     (BreakKind.MISSED_FILL, _by_open_order),
     (BreakKind.CORPORATE_ACTION, _by_small_ratio),
     (BreakKind.MANUAL_TRADE, _by_trade),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from trading_pipeline.core.execution.order import OrderType, Side, TimeInForce
+from trading_pipeline.core.execution.order import Order, OrderType, Side, TimeInForce
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,3 +40,14 @@ class Terms:
             return None
         better = min if self.side is Side.BUY else max
         return better(slipped, self.limit_price)
+
+
+def terms_of(order: Order) -> Terms:
+    """Return the terms on which an order trades."""
+    return Terms(
+        side=order.side,
+        order_type=order.order_type,
+        time_in_force=order.time_in_force,
+        limit_price=order.limit_price,
+        stop_price=order.stop_price,
+    )
