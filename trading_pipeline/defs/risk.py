@@ -8,13 +8,13 @@ import polars as pl
 
 from trading_pipeline.adapters import plots
 from trading_pipeline.adapters.ledger import Ledger
-from trading_pipeline.adapters.live_store.link import RedisLink
 from trading_pipeline.adapters.live_store.quotes import QuoteStore
 from trading_pipeline.adapters.model_store import ModelStore
 from trading_pipeline.core.risk.breaker import daily_loss, drawdown
 from trading_pipeline.core.risk.limits import TradingState
 from trading_pipeline.core.risk.usage import Use, uses
 from trading_pipeline.defs import halt as kill_switch
+from trading_pipeline.defs import live
 from trading_pipeline.defs.metadata import table
 from trading_pipeline.defs.partitions import BACKFILL, SESSIONS, is_backfill, session_of
 from trading_pipeline.defs.resources import announcer, broker, cast_of
@@ -132,9 +132,9 @@ def _watch(
 
 def _live(settings: Settings, ledger: Ledger) -> Prices | None:
     """The prices of now, where there is a stream of quotes."""
-    if settings.redis_url is None:
+    link = live.redis_link(settings)
+    if link is None:
         return None
-    link = RedisLink(settings.redis_url.get_secret_value())
     try:
         return live_prices(ledger, QuoteStore(link).latest, now=utc_now())
     finally:

@@ -55,10 +55,18 @@ def with_terms(view: RiskView, broker: Broker, symbols: Sequence[str]) -> RiskVi
     """Return the view with the buying power that the broker grants, and its word on the symbols.
 
     A broker that limits neither leaves the view as it is. What is on its way there, and not counted
-    by the broker yet, is taken off the buying power.
+    by the broker yet, is taken off the buying power. For an account that may not trade trading is
+    HALTED.
     """
-    assets = broker.assets(symbols) if isinstance(broker, Listing) else None
-    power = broker.account().buying_power
+    assets, account = (
+        broker.assets(symbols) if isinstance(broker, Listing) else None,
+        broker.account(),
+    )
+    power = account.buying_power
+    if assets is not None and not account.lends:
+        assets = {symbol: replace(asset, shortable=False) for symbol, asset in assets.items()}
+    if account.fault:
+        view = replace(view, state=TradingState.HALTED, state_reason=account.fault)
     if power is not None:
         coming = (o for o in view.open_orders if o.state in _COMING)
         power -= sum((o.remaining_quantity * o.reference_price for o in coming), Decimal(0))

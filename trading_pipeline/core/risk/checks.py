@@ -12,6 +12,7 @@ STATE_CHECKS: Final[tuple[Check, ...]] = (
     permissions.trading_state,
     permissions.breaker,
     permissions.tradable,
+    permissions.known_orders,
     permissions.fractionable,
 )
 """What every order must pass."""

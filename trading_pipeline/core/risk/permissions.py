@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from trading_pipeline.core.execution.order import OrderState
 from trading_pipeline.core.risk.limits import TradingState
 from trading_pipeline.core.risk.step import Step
 from trading_pipeline.core.risk.view import Finding
@@ -36,6 +37,20 @@ def tradable(step: Step) -> Finding | None:
     if assets is None or (symbol in assets and assets[symbol].tradable):
         return None
     return Finding(sentence=f"The broker does not trade {symbol}.")
+
+
+def known_orders(step: Step) -> Finding | None:
+    """While it cannot be told whether an order reached the broker, its symbol waits."""
+    order = step.order
+    decision = (order.strategy, order.session)
+    for other in step.view.open_orders:
+        is_unknown = other.state is OrderState.UNKNOWN and other.symbol == order.symbol
+        if is_unknown and (other.strategy, other.session) != decision:
+            return Finding(
+                sentence=f"Order {other.client_order_id}, {other.side} {other.quantity:f} "
+                f"{other.symbol}, may or may not have reached the broker."
+            )
+    return None
 
 
 def fractionable(step: Step) -> Finding | None:

@@ -16,7 +16,7 @@ import numpy as np
 from trading_pipeline.core.execution.order import Order
 from trading_pipeline.core.risk.limits import RiskLimits, TradingState
 from trading_pipeline.core.risk.view import Asset, Returns, RiskView
-from trading_pipeline_tests.core.risk.portfolios import WIDE, at_broker, book_of, order, view
+from trading_pipeline_tests.core.risk.portfolios import WIDE, at_broker, book_of, lost, order, view
 
 SYMBOLS = ("AAPL", "IBM", "MSFT")
 SECTORS = {"AAPL": "tech", "IBM": "tech"}
@@ -58,6 +58,8 @@ def _code(trade: Order, passed: list[Order], now: RiskView) -> str | None:
     asset = (now.assets or {}).get(trade.symbol)
     if now.assets is not None and not (asset and asset.tradable):
         return "tradable"
+    if any(o.state == "unknown" and o.symbol == trade.symbol for o in now.open_orders):
+        return "known_orders"
     if shrinks:
         return None
     for code, may_go in _rules(trade, passed, now, book):
@@ -222,7 +224,7 @@ def case(random: Random) -> tuple[list[Order], RiskView]:
         state=random.choice([*TradingState, *[TradingState.ACTIVE] * 9]),
         marks={s: str(p) for s, p in price.items() if random.random() > 0.02},
         open_orders=[
-            at_broker(random.choice(SYMBOLS), random.choice(shares), number=number)
+            rare(lost, at_broker)(random.choice(SYMBOLS), random.choice(shares), number=number)
             for number in range(random.choice([0, 0, 1, 3]))
         ],
         assets=given(

@@ -1,6 +1,7 @@
 """Made-up books, orders and views of three symbols at 100 dollars, with limits that never bind."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -52,6 +53,12 @@ def at_broker(symbol: str, shares: int, *, number: int = 1) -> Order:
     """An order the broker has accepted and not filled."""
     sent = move(order(symbol, shares, number=number), OrderState.SUBMITTING)
     return move(sent, OrderState.ACCEPTED, broker_order_id=f"b-{number}")
+
+
+def lost(symbol: str, shares: int, *, number: int = 1) -> Order:
+    """An order of another decision of which nobody can tell whether the broker has it."""
+    sent = move(order(symbol, shares, number=number), OrderState.SUBMITTING)
+    return replace(move(sent, OrderState.UNKNOWN), strategy="momentum")
 
 
 def book_of(cash: int, **shares: int) -> Book:

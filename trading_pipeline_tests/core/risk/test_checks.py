@@ -13,7 +13,7 @@ from trading_pipeline.core.risk.checks import CHECKS, READS, STATE_CHECKS, page
 from trading_pipeline.core.risk.gate import gate
 from trading_pipeline.core.risk.limits import BreakerRules, RiskLimits, TradingState
 from trading_pipeline.core.risk.view import Asset, Returns
-from trading_pipeline_tests.core.risk.portfolios import WIDE, book_of, order, view
+from trading_pipeline_tests.core.risk.portfolios import WIDE, book_of, lost, order, view
 from trading_pipeline_tests.factories import FIRST, sessions_from
 
 ALIKE = np.array([[0.01, 0.02, -0.01, 0.0, 0.03, -0.02]] * 2).T + np.array([[0.0, 0.001]] * 6)
@@ -164,6 +164,17 @@ def test_what_the_broker_does_not_do_is_not_ordered(
     wanted = replace(wanted, quantity=wanted.quantity + Decimal(fraction))
     assets = {"IBM": Asset()} | ({"AAPL": asset} if asset else {})
     assert gate([wanted], view(book_of(100_000, AAPL=100), assets=assets))[0].code == code
+
+
+def test_a_symbol_waits_while_an_order_of_another_decision_is_unknown() -> None:
+    unknown = lost("AAPL", 5)
+    now = view(book_of(100_000, AAPL=10, IBM=10), open_orders=[unknown])
+    basket = [order("AAPL", -5), order("IBM", -5)]
+    judged = gate(basket, now)
+    assert [one.code for one in judged] == ["known_orders", None]
+    assert unknown.client_order_id in str(judged[0].reason)
+    own = [replace(one, strategy=unknown.strategy) for one in basket]
+    assert gate(own, now) == own
 
 
 def test_buying_power_counts_what_the_basket_opens_only() -> None:
