@@ -38,7 +38,8 @@ def sweep(
     strategies.momentum.min_adx=15,20,25 portfolio.top_n=1,2`.
 
     Args:
-        vary: Settings and their values, as in `portfolio.top_n=1,2,3`.
+        vary: Settings and their values, as in `portfolio.top_n=1,2,3`, of the groups strategies,
+            portfolio, allocation, sizing, costs and backtest.
         first: The first day, YYYY-MM-DD.
         last: The last day, YYYY-MM-DD.
         strategy: The strategy; by default the one that trades.

@@ -9,9 +9,11 @@ from typing import Any
 import dagster as dg
 
 from trading_pipeline.adapters.lake import Lake
+from trading_pipeline.adapters.model_store import ModelStore
 from trading_pipeline.adapters.model_store.trials import SHARPE, Trial, TrialStore
 from trading_pipeline.core.backtest.rules import BacktestRules
 from trading_pipeline.core.market.calendar import last_closed_session, session_window
+from trading_pipeline.core.market.progress import Progress, unwatched
 from trading_pipeline.core.models.release import Release
 from trading_pipeline.core.portfolio.targets import RISK_SESSIONS
 from trading_pipeline.core.strategies import STRATEGIES
@@ -65,7 +67,7 @@ def make(settings: Settings, asked: Asked, tell: Tell) -> Made:
     """Bring what is missing into the lake, replay, put on record, and write the report."""
     study, lake = study_of(settings, asked), resources.lake(settings)
     tell("data", 0.0)
-    supplied(settings, lake, study)
+    supplied(settings, lake, study, lambda what, share: tell(what, share * _TRAINING))
     tell("replay", _TRAINING)
     replayed = replay(lake, study, releases(settings, lake, tell))
     tell("report", 0.8)
@@ -128,14 +130,14 @@ def study_of(
     )
 
 
-def supplied(settings: Settings, lake: Lake, study: Study) -> None:
+def supplied(settings: Settings, lake: Lake, study: Study, progress: Progress = unwatched) -> None:
     """Make sure that the lake holds all the study needs, the past of its models included."""
     cast = replace(study.cast, symbols=study.symbols)
     own = [cast.among[name].feature_look_back for name in cast.models]
     risk = RISK_SESSIONS if study.allocation.method != "top_n" else 0
     facts = study.rules.limits.correlation_look_back + 1
     history = max(cast.strategy.look_back, risk, facts, *own)
-    source = source_of(settings)
+    source = source_of(settings, progress)
     supply(lake, source, cast, first=study.first, last=study.last, history=history)
 
 
@@ -146,11 +148,11 @@ def releases(settings: Settings, lake: Lake, tell: Tell) -> Ensure:
     """
     store = model_store(settings)
 
-    def ensure(name: str, session: date) -> Release:
+    def ensure(name: str, session: date, within: int | None) -> Release:
         try:
-            return store.release(name, session=session)
+            return _released(store, name, session, within)
         except ModelNotFoundError:
-            tell(f"training {name}", _TRAINING)
+            tell(f"training {name} as of {session}", _TRAINING)
         cast = replace(cast_of(settings), name=name)
         first = session_window(session, settings.training.sessions + SPARE_SESSIONS)[0]
         own = cast.strategy.feature_look_back
@@ -159,6 +161,16 @@ def releases(settings: Settings, lake: Lake, tell: Tell) -> Ensure:
         return store.keep(name, trained.version.version)
 
     return ensure
+
+
+def _released(store: ModelStore, name: str, session: date, within: int | None) -> Release:
+    """Return the release that would have traded, or one kept for replays that is young enough."""
+    if within is not None:
+        return store.newest(name, since=session_window(session, within)[0], session=session)
+    try:
+        return store.release(name, session=session)
+    except ModelNotFoundError:
+        return store.newest(name, since=date.min, session=session)
 
 
 def parameters_of(settings: Settings, asked: Asked) -> dict[str, str]:

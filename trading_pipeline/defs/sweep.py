@@ -27,7 +27,7 @@ from trading_pipeline.flows.backtest import Study
 from trading_pipeline.flows.sweep import Swept, sweep, table
 from trading_pipeline.settings import Settings
 
-VARIED: Final = ("strategies", "portfolio", "sizing", "costs")
+VARIED: Final = ("strategies", "portfolio", "allocation", "sizing", "costs", "backtest")
 """The groups of settings that a trial may change."""
 
 MOST: Final = 2_000
@@ -67,6 +67,7 @@ def make(settings: Settings, asked: Asked, vary: Mapping[str, Sequence[str]], te
     """Try every combination of the values, and put each trial on record."""
     varied = [(changes, changed(settings, changes)) for changes in combinations(vary)]
     trials = studies(varied, asked)
+    _require_same_models(vary, trials[0][1])
     lake = resources.lake(settings)
     tell("data", 0.0)
     widest = max((study for _, study in trials), key=lambda each: each.cast.strategy.look_back)
@@ -119,6 +120,17 @@ def studies(
         among = shared.setdefault(rules.model_dump_json(), strategies(rules))
         found.append((changes, study_of(settings, asked, among)))
     return found
+
+
+def _require_same_models(vary: Mapping[str, object], study: Study) -> None:
+    """Raise SettingsError where the indicators that a model was trained on would be others."""
+    for model in study.cast.models:
+        group = f"strategies.{model.removesuffix('_gbm')}."
+        if name := next((each for each in vary if each.startswith(group)), None):
+            raise SettingsError(
+                f"{name} cannot be varied for {study.cast.name}: it asks the model {model}, which "
+                "was trained on these indicators."
+            )
 
 
 def _with(rules: BaseModel, path: Sequence[str], value: str, name: str) -> BaseModel:

@@ -2,7 +2,8 @@
 
 Scores, target weights, orders and values are made by the very functions of the trading day, from
 what the lake knew at each close. Predictions that the trading day stored are taken as they are;
-sessions without any are predicted now, by a release that saw nothing later. Nothing is written.
+sessions without any are predicted now, by a release that saw nothing later: one for all of them, or
+walking forward, a new one every so many sessions. Nothing is written.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,8 +18,8 @@ from trading_pipeline.core.accounting.book import Entry
 from trading_pipeline.core.backtest.engine import Backtest
 from trading_pipeline.core.backtest.engine import backtest as run
 from trading_pipeline.core.backtest.market import MARK_SESSIONS, History
+from trading_pipeline.core.backtest.panel import Panel, dense
 from trading_pipeline.core.backtest.rules import BacktestRules
-from trading_pipeline.core.backtest.vectorized import Panel, dense
 from trading_pipeline.core.market.calendar import session_window, sessions_between
 from trading_pipeline.core.market.quality import is_suspect
 from trading_pipeline.core.market.restatements import current
@@ -27,15 +28,15 @@ from trading_pipeline.core.portfolio.allocation_rules import AllocationRules
 from trading_pipeline.core.portfolio.construction import rank
 from trading_pipeline.core.portfolio.targets import targets_as_of
 from trading_pipeline.core.strategies.as_of import scores_as_of
-from trading_pipeline.errors import MissingDataError
+from trading_pipeline.errors import MissingDataError, ModelError
 from trading_pipeline.flows.know import Cast, actions, known, own_features, universe_of
 from trading_pipeline.flows.predict import predicted
 from trading_pipeline.flows.risk_view import VOLUME_SESSIONS, market_facts
 from trading_pipeline.flows.score import ground_of
 from trading_pipeline.flows.shelf import Shelf
 
-Ensure = Callable[[str, date], Release]
-"""Returns the release of a model that may decide on a session."""
+Ensure = Callable[[str, date, int | None], Release]
+"""Returns the release of a model that may decide on a session, trained at most so many ago."""
 
 _NO_MODEL: Final = "rules"
 
@@ -82,7 +83,7 @@ def replay(lake: Lake, study: Study, ensure: Ensure, *, opening: Sequence[Entry]
     universe large enough for the portfolio.
     """
     cast, sessions = study.cast, sessions_between(study.first, study.last)
-    predictions = predictions_of(lake, cast, sessions, ensure)
+    predictions = predictions_of(lake, study, sessions, ensure)
     scores = scores_as_of(cast.strategy, known(lake, cast, sessions, predictions), sessions)
     signals = rank(scores, strategy=cast.name)
     targets = targets_of(lake, study, signals)
@@ -101,9 +102,13 @@ def replay(lake: Lake, study: Study, ensure: Ensure, *, opening: Sequence[Entry]
 
 
 def predictions_of(
-    lake: Lake, cast: Cast, sessions: Sequence[date], ensure: Ensure
+    lake: Lake, study: Study, sessions: Sequence[date], ensure: Ensure
 ) -> pl.DataFrame:
-    """Return the predictions of every model the strategy asks, stored ones where there are any."""
+    """Return the predictions of every model the strategy asks, stored ones where there are any.
+
+    Raises ModelError where a release has seen more than was known in the session.
+    """
+    cast, every = study.cast, study.rules.retrain_every
     past = session_window(sessions[0], cast.strategy.prediction_look_back)
     stored = lake.read("predictions", past[0], sessions[-1])
     days = universe_of(lake, cast.symbols, sessions)["session"].unique()
@@ -111,10 +116,21 @@ def predictions_of(
     for name in cast.models:
         said = stored.filter(pl.col("strategy") == name)
         parts.append(said)
-        if unsaid := sorted(set(days) - set(said["session"])):
-            release, own = ensure(name, unsaid[0]), own_features(cast, name)
-            parts.append(predicted(lake, release, strategy=name, sessions=unsaid, own=own))
+        unsaid = sorted(set(days) - set(said["session"]))
+        for at in range(0, len(unsaid), every or max(len(unsaid), 1)):
+            span = unsaid[at : at + every] if every else unsaid
+            release, own = ensure(name, span[0], every), own_features(cast, name)
+            _require_past(release, span[0])
+            parts.append(predicted(lake, release, strategy=name, sessions=span, own=own))
     return pl.concat(parts)
+
+
+def _require_past(release: Release, session: date) -> None:
+    seen = release.manifest.trained_through
+    if seen > session:
+        raise ModelError(
+            f"{release.model_version} has seen prices of {seen}: it cannot decide on {session}."
+        )
 
 
 def targets_of(lake: Lake, study: Study, signals: pl.DataFrame) -> pl.DataFrame:

@@ -116,14 +116,23 @@ class _Reasons:
 
 
 def _by_state(theirs: Order | None, ours: Order | None) -> str:
-    for where, order in (("on paper", theirs), ("in the backtest", ours)):
+    sides = (("on paper", theirs), ("in the backtest", ours))
+    for where, order in sides:
         if order is not None and order.state is OrderState.BLOCKED:
             return f"blocked {where} by {order.code}: {order.reason}"
-    if theirs and theirs.state is not (ours.state if ours else None):
-        return f"it was {theirs.state} on paper: {theirs.reason or 'no reason was given'}"
-    if theirs and ours and theirs.quantity == ours.quantity:
-        return "the fill was at another price than the open by the rules of costs"
-    return "the rules of sizing or the book at the start were others"
+    if theirs is None or ours is None or theirs.quantity != ours.quantity:
+        return "the rules of sizing or the book at the start were others"
+    if theirs.state is not ours.state:
+        where, order = next(
+            (side for side in sides if side[1] and side[1].state is not OrderState.FILLED), sides[0]
+        )
+        reason = order.reason if order else ""
+        return f"{order.state if order else ''} {where}: {reason or 'no reason was given'}"
+    prices = [each.average_fill_price for each in (theirs, ours)]
+    return (
+        f"the fill was at {prices[0]} and would be at {prices[1]}: slippage, spread or impact are "
+        "others"
+    )
 
 
 def _order_differences(

@@ -1,15 +1,14 @@
 """Try many parameters of a strategy over the same sessions, fast, to be told from luck.
 
-Scores come from one long window and trades fill whole or in fractions at the open, without the
-gate: see `core.backtest.vectorized`. What looks good is to be replayed by `flows.backtest`.
+Scores come from one long window (`core.backtest.board`), and trades fill in fractions of shares at
+the open, without the gate (`core.backtest.vectorized`). What looks good is to be replayed by
+`flows.backtest`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from trading_pipeline.adapters.lake import Lake
@@ -18,15 +17,14 @@ from trading_pipeline.core.accounting.performance import (
     deflated_sharpe,
     performance,
 )
-from trading_pipeline.core.backtest.vectorized import Panel, by_shares, dense, on_grid
+from trading_pipeline.core.backtest.board import Board
+from trading_pipeline.core.backtest.panel import Panel, Values, dense, rows_of, weights_on
+from trading_pipeline.core.backtest.vectorized import by_shares
 from trading_pipeline.core.market.calendar import sessions_between
-from trading_pipeline.core.portfolio.construction import weigh_dense
-from trading_pipeline.core.strategies.as_of import Known, scores_at_once
+from trading_pipeline.core.portfolio.construction import rank, weigh_dense
 from trading_pipeline.errors import SettingsError
-from trading_pipeline.flows.backtest import Ensure, Study, history_of, predictions_of
+from trading_pipeline.flows.backtest import Ensure, Study, history_of, predictions_of, targets_of
 from trading_pipeline.flows.know import known
-
-_BY = "top_n"
 
 Tell = Callable[[int, int], None]
 """Told how many trials are done, of how many."""
@@ -65,78 +63,92 @@ def sweep(
 ) -> Swept:
     """Return what every trial comes to; `others` are Sharpe ratios of earlier trials.
 
-    All trials are of one strategy and the same sessions. Trials that share the rules of the
-    strategy share their scores. One that loses everything is left out of the table, and counts.
+    All trials are of one strategy and the same sessions. Those that share the rules of the strategy
+    share their scores. One that loses everything is left out of the table, and counts.
     """
     if not trials:
         raise SettingsError("There is no parameter to try: at least one trial is expected.")
-    if method := next((s.allocation.method for _, s in trials if s.allocation.method != _BY), None):
-        raise SettingsError(f"A sweep weighs by {_BY}: the allocation is by {method}.")
-    world, scores = _World.of(lake, [study for _, study in trials], ensure), _Scores()
+    if len({study.rules.retrain_every for _, study in trials}) > 1:
+        raise SettingsError("retrain_every cannot be varied: all trials are given the same models.")
+    world = World.of(lake, [study for _, study in trials], ensure)
     found: list[Tried] = []
-    for done, (changes, study) in enumerate(trials):
-        tell(done, len(trials))
-        series = world.run(study, scores.of(study, world))
+    tell(0, len(trials))
+    for done, (changes, study, series) in enumerate(world.tried(trials), 1):
         if series is not None:
             result = performance(series)
             found.append(
                 Tried(changes=changes, study=study, returns=tuple(series), performance=result)
             )
-    tell(len(trials), len(trials))
+        tell(done, len(trials))
     found.sort(key=lambda each: -(each.performance.sharpe or float("-inf")))
     ratios = [each.performance.sharpe or 0.0 for each in found]
-    tried = [*others, *ratios]
     return Swept(
         tried=tuple(found),
         trials=len(others) + len(trials),
-        deflated_sharpe=deflated_sharpe(found[0].returns, tried) if found else None,
+        deflated_sharpe=deflated_sharpe(found[0].returns, [*others, *ratios]) if found else None,
     )
 
 
+Trial = tuple[Mapping[str, str], Study]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _World:
+class World:
     """What all trials share: the market, and what the strategy may know."""
 
-    sessions: tuple[date, ...]
+    lake: Lake
     panel: Panel
-    known: Known
+    board: Board
 
     @classmethod
-    def of(cls, lake: Lake, studies: Sequence[Study], ensure: Ensure) -> "_World":
+    def of(cls, lake: Lake, studies: Sequence[Study], ensure: Ensure) -> "World":
+        """Gather it from the lake, for all studies as for the one that looks back furthest."""
         first = studies[0]
         sessions = sessions_between(first.first, first.last)
         widest = max(studies, key=lambda study: study.cast.strategy.look_back)
-        predictions = predictions_of(lake, widest.cast, sessions, ensure)
+        predictions = predictions_of(lake, widest, sessions, ensure)
         history = history_of(lake, first, sessions)
         panel = dense(
-            history.bars, history.actions, sessions=sessions, symbols=sorted(first.cast.symbols)
+            history.bars,
+            history.actions,
+            sessions=sessions,
+            symbols=sorted(first.cast.symbols),
+            convention=first.cast.convention,
         )
-        return cls(
-            sessions=tuple(sessions),
-            panel=panel,
-            known=known(lake, widest.cast, sessions, predictions),
-        )
+        given = known(lake, widest.cast, sessions, predictions)
+        return cls(lake=lake, panel=panel, board=Board(given, panel))
 
-    def run(self, study: Study, scores: npt.NDArray[np.float64]) -> list[float] | None:
-        """Return the returns of a trial by session; None where everything was lost."""
-        weights = weigh_dense(scores, study.allocation.names)
-        navs = by_shares(weights, self.panel, study.rules)
+    def tried(
+        self, trials: Sequence[Trial]
+    ) -> Iterator[tuple[Mapping[str, str], Study, list[float] | None]]:
+        """Yield each trial with its returns by session, None where everything was lost.
+
+        Trials with the same rules follow each other; those with others run side by side.
+        """
+        groups: dict[int, list[Trial]] = {}
+        for trial in trials:
+            groups.setdefault(id(trial[1].cast.among), []).append(trial)
+        with ThreadPoolExecutor() as pool:
+            for alike, made in zip(
+                groups.values(), pool.map(self._run_alike, groups.values()), strict=True
+            ):
+                for (changes, study), series in zip(alike, made, strict=True):
+                    yield changes, study, series
+
+    def _run_alike(self, alike: Sequence[Trial]) -> list[list[float] | None]:
+        scores = self.board.scores(alike[0][1].cast.strategy)
+        return [self._run(study, scores) for _, study in alike]
+
+    def _run(self, study: Study, scores: Values) -> list[float] | None:
+        navs = by_shares(self._weights(study, scores), self.panel, study.rules)
         return (navs[1:] / navs[:-1] - 1).tolist() if (navs > 0).all() else None
 
-
-class _Scores:
-    """The scores of the trials, made once for each set of rules."""
-
-    def __init__(self) -> None:
-        self._made: dict[int, npt.NDArray[np.float64]] = {}
-
-    def of(self, study: Study, world: _World) -> npt.NDArray[np.float64]:
-        """Return the scores on the panel's grid, NaN where there is none."""
-        key = id(study.cast.among)
-        if key not in self._made:
-            found = scores_at_once(study.cast.strategy, world.known, world.sessions)
-            self._made[key] = on_grid(found, "score", world.panel)
-        return self._made[key]
+    def _weights(self, study: Study, scores: Values) -> Values:
+        """Return weights by counting at once, and those by any other method as the day does."""
+        if study.allocation.method == "top_n":
+            return weigh_dense(scores, study.allocation.names)
+        signals = rank(rows_of(scores, "score", self.panel), strategy=study.cast.name)
+        return weights_on(targets_of(self.lake, study, signals), self.panel)
 
 
 def table(swept: Swept) -> pl.DataFrame:

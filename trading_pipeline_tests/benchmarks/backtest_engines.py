@@ -4,6 +4,7 @@ import json
 import sys
 import time
 import warnings
+from importlib.metadata import version
 
 import numpy as np
 import pandas as pd
@@ -22,9 +23,10 @@ def main() -> None:
     run = {"vectorbt": by_vectorbt, "bt": by_bt}[name]
     if name == "vectorbt":
         run(prices, table, float(cost))
-    start = time.perf_counter()
+    wall, cpu = time.perf_counter(), time.process_time()
     run(prices, table, float(cost))
-    print(json.dumps({"seconds": time.perf_counter() - start}))
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    print(json.dumps({"version": version(name), "wall": wall, "cpu": cpu}))
 
 
 def market(symbols: int, sessions: int, held: int) -> tuple[np.ndarray, np.ndarray]:

@@ -50,6 +50,10 @@ def test_a_strategy_trades_by_its_rules_and_by_a_model_of_its_own(home: Path, na
         name,
         f"{name}_gbm",
     }
+    said = Lake(home / "data/lake").read("signals", SECOND, whole_day.MONTH[2])
+    assert {name, f"{name}_gbm"} <= set(said["strategy"])
+    later = whole_day.report_of(home, whole_day.MONTH[3], TP_STRATEGY=f"{name}_gbm")
+    assert {name, f"{name}_gbm"} <= later["strategies"].keys(), "each has a part of the P&L"
 
 
 @pytest.mark.soak
@@ -57,8 +61,8 @@ def test_a_backtest_equals_250_paper_days(tmp_path: Path) -> None:
     """Same orders, fills and NAV to the last digit in every session of a year."""
     home = whole_day.make_home(tmp_path / "home")
     days = sessions_between(date(2012, 2, 1), date(2013, 2, 27))[:250]
-    for start in range(0, len(days), 50):
-        words = [("--json", "--as-of-date", str(day)) for day in days[start : start + 50]]
+    for start in range(0, len(days), 25):
+        words = [("--json", "--as-of-date", str(day)) for day in days[start : start + 25]]
         codes = {code for code, _, _ in whole_day.paper_runs(home, words)}
         assert codes <= {0, 2}, "2 is a day on which an order was blocked"
     ledger = Ledger(f"sqlite:///{home / 'data/ledger.db'}")

@@ -15,6 +15,7 @@ from trading_pipeline.core.execution.costs import CostModel
 from trading_pipeline.core.market.calendar import next_session
 from trading_pipeline.core.models.release import Release
 from trading_pipeline.core.portfolio.allocation_rules import AllocationRules
+from trading_pipeline.core.risk.limits import RiskLimits
 from trading_pipeline.errors import MissingDataError
 from trading_pipeline.flows.backtest import Study
 from trading_pipeline.flows.know import Cast
@@ -47,7 +48,7 @@ def study(first: date = whole_day.FIRST, last: date = LAST, **rules: object) -> 
     )
 
 
-def no_model(name: str, session: date) -> Release:
+def no_model(name: str, session: date, within: int | None) -> Release:
     raise AssertionError(f"{name} was asked for {session}: the paper days predicted it already")
 
 
@@ -84,13 +85,35 @@ def test_a_part_of_the_month_equals_too_from_the_book_it_began_with(
 
 def test_every_difference_is_explained_by_its_cause(lake: Lake, ledger: Ledger) -> None:
     dearer = compared(lake, ledger, study(costs=CostModel(slippage_bps=Decimal(9))))
-    assert {each.why.partition(":")[0] for each in dearer.differences if each.what != "NAV"} <= {
-        "the fill was at another price than the open by the rules of costs",
-        f"the books differ since {whole_day.FIRST}",
-    }
+    first = {each.what: each.why for each in dearer.differences if each.session == whole_day.FIRST}
+    assert first
+    assert all("slippage, spread or impact are others" in why for why in first.values())
     assert "differences in" in dearer.sentence
-    first = next(each for each in dearer.differences if each.what == "NAV")
-    assert "the gap moved from 0" in first.why
+    value = next(each for each in dearer.differences if each.what == "NAV")
+    assert "the gap moved from 0" in value.why
+    later = {each.why for each in dearer.differences if each.what != "NAV"} - set(first.values())
+    assert all("others" in why or why.startswith("the books differ since") for why in later)
+
+
+def test_an_order_that_is_blocked_on_one_side_is_told_with_the_check_and_its_reason(
+    lake: Lake, ledger: Ledger
+) -> None:
+    limits = RiskLimits(max_order_value=Decimal(1_000))
+    found = compared(lake, ledger, study(limits=limits))
+    whys = [each.why for each in found.differences if each.session == whole_day.FIRST]
+    assert whys
+    assert all(why.startswith("blocked in the backtest by ") for why in whys)
+    assert all(len(why.partition(": ")[2]) > 10 for why in whys)
+
+
+def test_an_order_that_fills_in_part_is_told_with_what_the_volume_let_fill(
+    lake: Lake, ledger: Ledger
+) -> None:
+    costs = CostModel(max_participation=Decimal("0.000001"))
+    found = compared(lake, ledger, study(costs=costs))
+    whys = [each.why for each in found.differences if each.session == whole_day.FIRST]
+    assert whys
+    assert all("in the backtest: The volume of" in why for why in whys)
 
 
 def test_data_restated_since_is_told(lake: Lake, ledger: Ledger, tmp_path: Path) -> None:

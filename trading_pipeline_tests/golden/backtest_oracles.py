@@ -43,6 +43,7 @@ def main() -> None:
         "benchmark": market.tolist(),
         "quantstats": by_quantstats(series, market),
         "empyrical": by_empyrical(series, market),
+        "luck": by_vectorbts_luck(),
     }
     PATH.write_text(json.dumps(document) + "\n")
 
@@ -62,6 +63,24 @@ def by_vectorbt(prices: pd.DataFrame, weights: pd.DataFrame) -> np.ndarray:
         freq="1D",
     )
     return made.value().to_numpy() / 1e6
+
+
+def by_vectorbts_luck() -> dict[str, float]:
+    """Its deflated Sharpe ratio of a case, and what luck alone shows in it; no ratio annualized."""
+    from vectorbt.returns import metrics  # noqa: PLC0415 - heavy
+
+    case = {"ratio": 0.16, "variance": 0.002, "trials": 100, "sessions": 1250}
+    shape = {"skewness": -3.0, "kurtosis": 10.0}
+    luck = metrics.approx_exp_max_sharpe(0.0, case["variance"], case["trials"])
+    deflated = metrics.deflated_sharpe_ratio(
+        est_sharpe=case["ratio"],
+        var_sharpe=case["variance"],
+        nb_trials=case["trials"],
+        backtest_horizon=case["sessions"],
+        skew=shape["skewness"],
+        kurtosis=shape["kurtosis"],
+    )
+    return {**case, **shape, "luck": float(luck), "deflated": float(deflated)}
 
 
 def by_bt(prices: pd.DataFrame, weights: pd.DataFrame) -> np.ndarray:

@@ -60,11 +60,9 @@ def paid(backtest: Backtest, bars: pl.DataFrame) -> Paid:
         commission=sum((fill.commission for fill in backtest.fills), _NONE),
         slippage=slippage,
         delay=delay,
-        borrow=-_sum(entries, "borrow-"),
-        interest=-_sum(entries, "interest-"),
-        dividends=-sum(
-            (entry.amount for entry in entries if entry.kind is EntryKind.DIVIDEND), _NONE
-        ),
+        borrow=-_sum(entries, EntryKind.BORROW),
+        interest=-_sum(entries, EntryKind.INTEREST),
+        dividends=-_sum(entries, EntryKind.DIVIDEND),
     )
 
 
@@ -93,8 +91,8 @@ def _participation(fill: Fill, market: Market) -> float | None:
     return float(fill.quantity * fill.price) / known.dollars if known else None
 
 
-def _sum(entries: Sequence[CashEntry], begins: str) -> Decimal:
-    return sum((each.amount for each in entries if each.entry_id.startswith(begins)), _NONE)
+def _sum(entries: Sequence[CashEntry], kind: EntryKind) -> Decimal:
+    return sum((each.amount for each in entries if each.kind is kind), _NONE)
 
 
 def monthly(sessions: Sequence[date], returns: Sequence[float]) -> dict[tuple[int, int], float]:

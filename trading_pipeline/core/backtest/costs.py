@@ -1,4 +1,4 @@
-"""What trading and holding cost beyond slippage and commission: spread, impact, borrow, capacity.
+"""What a backtest may take into account beyond the costs of the simulated broker.
 
 All are off by default, so that a backtest trades at the same prices as the simulated broker.
 """
@@ -6,28 +6,26 @@ All are off by default, so that a backtest trades at the same prices as the simu
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
-from math import isfinite, sqrt
+from decimal import ROUND_HALF_UP, Decimal
+from math import sqrt
 from typing import Final
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from trading_pipeline.core.accounting.book import Book, CashEntry, EntryKind
-from trading_pipeline.core.execution.costs import BASIS_POINTS, CENT, CostModel
+from trading_pipeline.core.accounting.borrow import borrow_fees
+from trading_pipeline.core.execution.costs import BASIS_POINTS, CENT, MONEY_YEAR, CostModel
 from trading_pipeline.core.execution.order import Order
 from trading_pipeline.core.market.calendar import session_open
 from trading_pipeline.core.market.corporate_actions import Convention, adjust
-
-MONEY_YEAR: Final = Decimal(360)
-"""Days a year by which rates of interest are counted."""
 
 LIQUIDITY_SESSIONS: Final = 20
 """Sessions over which value traded and volatility are measured."""
 
 
 class Frictions(BaseModel):
-    """Costs that depend on the market and on how long a position is held."""
+    """Costs that depend on the market, and what cash earns."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -36,12 +34,6 @@ class Frictions(BaseModel):
     )
     impact: float = Field(
         default=0.0, ge=0, le=10, description="impact = this · volatility · √(order / value traded)"
-    )
-    max_participation: Decimal | None = Field(
-        default=None, gt=0, le=1, description="share of the session's volume an order fills at most"
-    )
-    borrow_rate: Decimal = Field(
-        default=Decimal(0), ge=0, le=1, description="a year's fee on the value of shorts"
     )
     cash_rate: Decimal = Field(
         default=Decimal(0), ge=0, le=1, description="a year's interest on cash above 0"
@@ -60,7 +52,19 @@ Market = Mapping[date, Mapping[str, Liquidity]]
 
 
 def liquidity(bars: pl.DataFrame, actions: pl.DataFrame, *, convention: Convention) -> Market:
-    """Return the liquidity of every symbol as known at the close of each session.
+    """Return the liquidity of every symbol as known at the close of each session."""
+    found: dict[date, dict[str, Liquidity]] = {}
+    table = liquidity_table(bars, actions, convention=convention)
+    for session, symbol, dollars, volatility in table.iter_rows():
+        known = Liquidity(dollars=dollars, volatility=volatility)
+        found.setdefault(session, {})[symbol] = known
+    return found
+
+
+def liquidity_table(
+    bars: pl.DataFrame, actions: pl.DataFrame, *, convention: Convention
+) -> pl.DataFrame:
+    """Return session, symbol, dollars, volatility: the same as rows.
 
     `bars` are raw. Means and deviations are over the last 20 bars; before that there is none.
     """
@@ -69,18 +73,17 @@ def liquidity(bars: pl.DataFrame, actions: pl.DataFrame, *, convention: Conventi
     traded = adjust(bars, actions, convention=convention).sort("symbol", "session")
     # what traded is counted in the dollars and shares of its own day
     value = pl.col("close") / pl.col("price_factor") * pl.col("volume") / pl.col("volume_factor")
-    table = traded.with_columns(moved=moved, value=value).select(
-        "session",
-        "symbol",
-        pl.col("value").rolling_mean(window).over("symbol"),
-        pl.col("moved").rolling_std(window).over("symbol"),
+    dollars, volatility = pl.col("dollars"), pl.col("volatility")
+    return (
+        traded.with_columns(moved=moved, value=value)
+        .select(
+            "session",
+            "symbol",
+            dollars=pl.col("value").rolling_mean(window).over("symbol"),
+            volatility=pl.col("moved").rolling_std(window).over("symbol"),
+        )
+        .filter(dollars.is_finite() & volatility.is_finite() & (dollars > 0))
     )
-    found: dict[date, dict[str, Liquidity]] = {}
-    for session, symbol, dollars, volatility in table.drop_nulls().iter_rows():
-        if isfinite(dollars) and isfinite(volatility) and dollars > 0:
-            known = Liquidity(dollars=dollars, volatility=volatility)
-            found.setdefault(session, {})[symbol] = known
-    return found
 
 
 def fill_price(
@@ -105,44 +108,28 @@ def fill_price(
     return costs.fill_price(moved, order.side)
 
 
-def fillable(order: Order, volume: Decimal | None, frictions: Frictions) -> Decimal:
-    """Return how many shares of the order the session's volume lets fill, whole ones."""
-    if frictions.max_participation is None:
-        return order.quantity
-    most = (volume or Decimal(0)) * frictions.max_participation
-    return min(order.quantity, most.to_integral_value(ROUND_DOWN))
-
-
 def financing(
     book: Book,
     closes: Mapping[str, Decimal],
     *,
     since: date,
     session: date,
+    costs: CostModel,
     frictions: Frictions,
 ) -> Iterator[CashEntry]:
     """Yield the borrow fees and the interest from the close of `since` to `session`, to the cent.
 
-    Both are counted by calendar days over 360. Interest is a fee below 0.
+    Both are counted by calendar days over 360. Interest earned is a fee below 0.
     """
+    held = {symbol: position.quantity for symbol, position in book.positions.items()}
+    yield from borrow_fees(held, closes, costs=costs, since=since, session=session)
     years = Decimal((session - since).days) / MONEY_YEAR
-    for symbol, position in sorted(book.positions.items()):
-        if position.quantity < 0 and symbol in closes:
-            owed = position.quantity * closes[symbol] * frictions.borrow_rate * years
-            yield from _entry("borrow", session, owed, symbol)
-    yield from _entry("interest", session, max(book.cash, Decimal(0)) * frictions.cash_rate * years)
-
-
-def _entry(
-    what: str, session: date, amount: Decimal, symbol: str | None = None
-) -> Iterator[CashEntry]:
-    cents = amount.quantize(CENT, ROUND_HALF_UP)
-    if cents:
+    earned = max(book.cash, Decimal(0)) * frictions.cash_rate * years
+    if cents := earned.quantize(CENT, ROUND_HALF_UP):
         yield CashEntry(
-            entry_id=f"{what}-{session}" + (f"-{symbol}" if symbol else ""),
-            kind=EntryKind.FEE,
+            entry_id=f"interest-{session}",
+            kind=EntryKind.INTEREST,
             session=session,
             amount=cents,
-            symbol=symbol,
             at=session_open(session),
         )

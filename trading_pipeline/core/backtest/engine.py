@@ -21,7 +21,7 @@ from trading_pipeline.core.backtest.market import MARK_SESSIONS, Closes, History
 from trading_pipeline.core.backtest.rules import DEFAULT, BacktestRules
 from trading_pipeline.core.backtest.watch import Watch
 from trading_pipeline.core.execution.account import MarketSession
-from trading_pipeline.core.execution.markets import BySession, markets, prices
+from trading_pipeline.core.execution.markets import markets, prices
 from trading_pipeline.core.execution.order import Fill, Order, OrderState, move
 from trading_pipeline.core.market.calendar import (
     FIRST_SESSION,
@@ -111,6 +111,7 @@ class _Replay:
                 day.before,
                 since=self.pnls[-1].session,
                 session=day.market.session,
+                costs=self.rules.costs,
                 frictions=self.rules.frictions,
             )
         entries += exchange.corporate_actions(self.book, day.market, day.before)
@@ -222,19 +223,19 @@ def _days(history: History, rules: BacktestRules, sessions: Sequence[date]) -> I
     """Yield the sessions in order, each with what it brings and what was known then."""
     raw = prices(history.bars, "close")
     clean = raw if history.clean is None else prices(history.clean, "close")
-    volumes, known = _market_size(history, rules)
+    known = _liquidity(history, rules)
+    capped = rules.costs.max_participation is not None
     none: Mapping[str, Decimal] = {}
     valued, sized = Closes(), Closes()
     for session in session_window(sessions[0], MARK_SESSIONS)[:-1]:
         valued.see(session, raw.get(session, none))
         sized.see(session, clean.get(session, none))
-    for market in markets(history.bars, history.actions, sessions):
+    for market in markets(history.bars, history.actions, sessions, volumes=capped):
         session, before = market.session, dict(valued.last)
         terms = exchange.Terms(
             costs=rules.costs,
             frictions=rules.frictions,
             liquidity=known.get(previous_session(session), {}),
-            volumes=volumes.get(session, none),
         )
         valued.see(session, market.closes)
         sized.see(session, clean.get(session, none))
@@ -266,16 +267,11 @@ def _sessions(by_session: Mapping[date, object], bars: pl.DataFrame) -> list[dat
     return sessions_between(first, last)
 
 
-def _market_size(history: History, rules: BacktestRules) -> tuple[BySession, Market]:
-    """Return volumes and liquidity where the rules ask for them; both take a while."""
-    bars, frictions = history.bars, rules.frictions
-    volumes: BySession = {}
-    known: Market = {}
-    if frictions.max_participation is not None:
-        volumes = prices(bars, "volume")
-    if frictions.impact:
-        known = liquidity(bars, history.actions, convention=rules.adjustment)
-    return volumes, known
+def _liquidity(history: History, rules: BacktestRules) -> Market:
+    """Return the liquidity where the rules ask for it: it takes a while."""
+    if not rules.frictions.impact:
+        return {}
+    return liquidity(history.bars, history.actions, convention=rules.adjustment)
 
 
 def _opened(strategy: str, rules: BacktestRules, entries: Sequence[Entry]) -> _Replay:

@@ -11,7 +11,7 @@ from typing import Final
 
 from trading_pipeline.core.accounting.book import Book, CashEntry, EntryKind
 from trading_pipeline.core.accounting.successions import successions
-from trading_pipeline.core.backtest.costs import Frictions, Liquidity, fill_price, fillable
+from trading_pipeline.core.backtest.costs import Frictions, Liquidity, fill_price
 from trading_pipeline.core.execution.account import MarketSession
 from trading_pipeline.core.execution.costs import CENT, TICK, CostModel
 from trading_pipeline.core.execution.order import Fill, Order, OrderState, Side, move, record
@@ -25,13 +25,12 @@ _SHARE: Final = Decimal("0.000001")
 class Terms:
     """At what costs orders fill, and what is known of the market they fill in.
 
-    `liquidity` is as of the close before; `volumes` are the session's own, in shares.
+    `liquidity` is as of the close before.
     """
 
     costs: CostModel
     frictions: Frictions
     liquidity: Mapping[str, Liquidity]
-    volumes: Mapping[str, Decimal]
 
 
 def corporate_actions(
@@ -84,7 +83,7 @@ def execute(
             )
             done.append(move(order, OrderState.EXPIRED, reason=reason))
             continue
-        quantity = fillable(order, terms.volumes.get(order.symbol), terms.frictions)
+        quantity = terms.costs.fillable(order.quantity, market.volumes.get(order.symbol))
         after = order
         if quantity:
             fill = _fill(order, quantity, opening, market.session, terms=terms)

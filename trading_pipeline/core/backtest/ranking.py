@@ -15,8 +15,9 @@ import numpy as np
 import polars as pl
 
 from trading_pipeline.core.accounting.performance import deflated_sharpe, sharpe, sharpe_interval
+from trading_pipeline.core.backtest.panel import Values
 from trading_pipeline.core.backtest.study import HORIZONS, Decay, means_by_place, placed
-from trading_pipeline.core.backtest.vectorized import Values, by_returns
+from trading_pipeline.core.backtest.vectorized import by_returns
 from trading_pipeline.core.models.evaluation import LEVEL, Mean, daily_ic, mean_of
 from trading_pipeline.core.portfolio.construction import rank
 

@@ -28,6 +28,13 @@ class BacktestOptions(BaseModel):
         le=2_520,
         description="sessions after which a person resumes what the breaker stopped; none: never",
     )
+    retrain_every: int | None = Field(
+        default=None,
+        ge=5,
+        le=2_520,
+        description="sessions after which models are trained anew, on what was known by then; "
+        "none: the one of the first session decides on all of them",
+    )
     benchmark: str = Field(
         default="", description="the symbol to compare with; none: the universe, equally weighted"
     )

@@ -7,7 +7,8 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from trading_pipeline.core.backtest.vectorized import Panel, by_returns
+from trading_pipeline.core.backtest.panel import Panel
+from trading_pipeline.core.backtest.vectorized import by_returns
 from trading_pipeline.core.models.evaluation import Mean, daily_ic, mean_of
 from trading_pipeline.errors import MissingDataError
 

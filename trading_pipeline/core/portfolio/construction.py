@@ -89,18 +89,25 @@ def weigh_dense(scores: Values, rules: ConstructionRules) -> Values:
     NaN is no score. A session with fewer scores than the rules need is a row of NaN: it decides
     nothing.
     """
-    order = np.argsort(-scores, axis=1, kind="stable")  # of equals, the first symbol; NaN last
-    known = (~np.isnan(scores)).sum(axis=1)
     weights = np.zeros(scores.shape)
     if rules.top_n:
-        np.put_along_axis(weights, order[:, : rules.top_n], 1 / rules.top_n, axis=1)
+        weights[_best(scores, rules.top_n)] = 1 / rules.top_n
     if rules.shorts:
-        last = np.maximum(known[:, None] - 1 - np.arange(rules.shorts), 0)
-        np.put_along_axis(
-            weights, np.take_along_axis(order, last, axis=1), -1 / rules.shorts, axis=1
-        )
-    weights[known < rules.needed] = np.nan
+        # from the other end: of equals, the last symbol
+        weights[_best(-scores[:, ::-1], rules.shorts)[:, ::-1]] = -1 / rules.shorts
+    weights[(~np.isnan(scores)).sum(axis=1) < rules.needed] = np.nan
     return weights
+
+
+def _best(scores: Values, count: int) -> npt.NDArray[np.bool_]:
+    """Return which `count` scores of each row are the highest; of equals, the first."""
+    last = min(count, scores.shape[1]) - 1
+    least = -np.partition(-scores, last, axis=1)[:, last, None]  # NaN come last
+    above, equal = scores > least, scores == least
+    room = count - above.sum(axis=1)
+    crowded = equal.sum(axis=1) > room
+    equal[crowded] &= np.cumsum(equal[crowded], axis=1) <= room[crowded, None]
+    return above | equal
 
 
 def require_weights(targets: pl.DataFrame, rules: ConstructionRules) -> None:

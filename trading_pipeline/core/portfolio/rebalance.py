@@ -142,7 +142,7 @@ def plan(
     ]
     orders.sort(key=lambda row: row[:2])
     return Plan(
-        orders=_numbered([row[2] for row in orders]),
+        orders=numbered([row[2] for row in orders]),
         skips=[Skip(symbol=wish.symbol, reason=wish.skip) for wish in wishes if wish.skip],
     )
 
@@ -158,10 +158,11 @@ def withhold(planned: Plan, suspended: Collection[str]) -> Plan:
     named = reasons.keys() | {order.symbol for order in planned.orders}
     reasons |= dict.fromkeys(named.intersection(suspended), SkipReason.SUSPENDED)
     skips = [Skip(symbol=symbol, reason=reasons[symbol]) for symbol in sorted(reasons)]
-    return Plan(orders=_numbered(orders), skips=skips)
+    return Plan(orders=numbered(orders), skips=skips)
 
 
-def _numbered(orders: list[Order]) -> list[Order]:
+def numbered(orders: list[Order]) -> list[Order]:
+    """Return the orders with their places in the sequence, from 1."""
     return [replace(order, sequence=place) for place, order in enumerate(orders, start=1)]
 
 

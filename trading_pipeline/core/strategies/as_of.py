@@ -53,8 +53,8 @@ class Known:
 
 def scores_as_of(strategy: Strategy, known: Known, sessions: Sequence[date]) -> pl.DataFrame:
     """Return the scores of the sessions: symbol, session, score, sorted by session and symbol."""
-    features = _among(known.features, known.universe)
-    predictions = _among(known.predictions, known.universe)
+    features = among(known.features, known.universe)
+    predictions = among(known.predictions, known.universe)
     if not strategy.look_back:
         return strategy(_of(features, sessions), _of(predictions, sessions), None)
     parts: list[pl.DataFrame] = []
@@ -62,19 +62,6 @@ def scores_as_of(strategy: Strategy, known: Known, sessions: Sequence[date]) -> 
         said = _of(predictions, session_window(session, strategy.prediction_look_back))
         parts.append(_today(strategy(_of(features, [session]), said, bars), session))
     return pl.concat(parts) if parts else _NO_SCORES
-
-
-def scores_at_once(strategy: Strategy, known: Known, sessions: Sequence[date]) -> pl.DataFrame:
-    """Return the scores of the sessions from one long window, adjusted as of the last of them.
-
-    Some hundred times faster over years, and equal to `scores_as_of` but for rounding where a
-    strategy's look-back forgets what lies before it, and its scores know no unit of price.
-    """
-    features = _among(known.features, known.universe)
-    predictions = _among(known.predictions, known.universe)
-    prices = known.prices
-    bars = adjust(prices.bars, prices.actions, convention=prices.convention, as_of=sessions[-1])
-    return _of(_among(strategy(features, predictions, bars), known.universe), sessions)
 
 
 def features_as_of(
@@ -103,7 +90,8 @@ def _tradable(
         yield session, bars.filter(pl.col("symbol").is_in(universe.get(session, [])))
 
 
-def _among(frame: pl.DataFrame, universe: pl.DataFrame) -> pl.DataFrame:
+def among(frame: pl.DataFrame, universe: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows whose symbol may trade in their session."""
     if frame.is_empty():
         return frame
     return frame.join(universe, on=_KEY, how="semi", maintain_order="left")

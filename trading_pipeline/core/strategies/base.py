@@ -1,14 +1,14 @@
 """What a strategy is: a pure function from what is known at the close to scores."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 import polars as pl
-from pydantic import BaseModel
 
+from trading_pipeline.core.features.normalize import zscore
 from trading_pipeline.core.market.corporate_actions import require_columns
+from trading_pipeline.core.strategies.indicators import Values
+from trading_pipeline.core.strategies.lanes import Lanes, lay
 from trading_pipeline.errors import MissingDataError
 
 Score = Callable[[pl.DataFrame, pl.DataFrame, pl.DataFrame | None], pl.DataFrame]
@@ -27,6 +27,51 @@ Featurize = Callable[[pl.DataFrame], pl.DataFrame]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ByRules:
+    """What rules say of bars laid out in lanes.
+
+    `wanted` is the score of each bar, NaN where there is none; where `compares`, it is then made a
+    z-score among the symbols of its session. `features` are the indicators that a model learns
+    from, by name; `version` is theirs.
+    """
+
+    name: str
+    version: str
+    wanted: Callable[[Lanes], Values]
+    features: Callable[[Lanes], Mapping[str, Values]]
+    compares: bool = False
+
+    def score(
+        self,
+        features: pl.DataFrame,  # noqa: ARG002  # every strategy is given them; these read bars
+        predictions: pl.DataFrame,  # noqa: ARG002
+        bars: pl.DataFrame | None = None,
+    ) -> pl.DataFrame:
+        """Return symbol, session, score of every bar that has one, by session and symbol."""
+        lanes = lay(require_bars(bars, self.name))
+        # a bar beyond a symbol's last one has no row, whatever shifted closes say of it
+        found = lanes.scores(self.wanted(lanes))
+        return found.with_columns(zscore("score")) if self.compares else found
+
+    def featurize(self, bars: pl.DataFrame) -> pl.DataFrame:
+        """Return the indicators as features of a model: Float32, null where not known yet."""
+        lanes = lay(require_bars(bars, self.name))
+        return lanes.features(self.features(lanes), self.version)
+
+    def strategy(self, *, look_back: int, unit: float = 1.0) -> "Strategy":
+        """Return the strategy that scores bars by these rules and asks no model."""
+        return Strategy(
+            score=self.score,
+            look_back=look_back,
+            needs_predictions=False,
+            unit=unit,
+            featurize=self.featurize,
+            feature_look_back=look_back,
+            by_rules=self,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Strategy:
     """A score function, and what it has to be given.
 
@@ -35,7 +80,8 @@ class Strategy:
     `unit` is the absolute score at which the strategy is as sure as it can be. `featurize` makes
     the features for a model of its own from bars of `feature_look_back` sessions, where it has any.
     `members` are the strategies that it combines, if it does. Predictions of `prediction_look_back`
-    sessions are given, its own included, as far as there are any.
+    sessions are given, its own included, as far as there are any. `by_rules` is what the score goes
+    by where it asks no model.
     """
 
     score: Score
@@ -47,6 +93,7 @@ class Strategy:
     feature_look_back: int = 0
     members: tuple[str, ...] = ()
     prediction_look_back: int = 1
+    by_rules: ByRules | None = None
 
     def __call__(
         self,
@@ -56,26 +103,6 @@ class Strategy:
     ) -> pl.DataFrame:
         """Return the scores; bars that span more sessions than one give scores of all of them."""
         return self.score(features, predictions, bars)
-
-
-def rule_based(
-    score: Callable[..., pl.DataFrame],
-    featurize: Callable[..., pl.DataFrame],
-    rules: BaseModel,
-    *,
-    look_back: int,
-    unit: float = 1.0,
-) -> Strategy:
-    """Return the strategy that scores bars by its rules and asks no model."""
-    given: dict[str, Any] = {"rules": rules}
-    return Strategy(
-        score=partial(score, **given),
-        look_back=look_back,
-        needs_predictions=False,
-        unit=unit,
-        featurize=partial(featurize, **given),
-        feature_look_back=look_back,
-    )
 
 
 def require_bars(bars: pl.DataFrame | None, strategy: str) -> pl.DataFrame:

@@ -1,8 +1,8 @@
 """Bars side by side, a lane a symbol, so that an indicator is computed for all symbols at once."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,11 @@ from trading_pipeline.core.strategies.indicators import Values
 from trading_pipeline.errors import SchemaError
 
 FIELDS: Final = ("high", "low", "close", "volume")
+
+_KEPT: Final = 32
+"""Indicators that are kept: those of the newest rules, so that years of bars fit into memory."""
+
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,20 @@ class Lanes:
     low: Values
     close: Values
     volume: Values
+    _known: dict[Hashable, Any] = field(
+        default_factory=dict[Hashable, Any], init=False, compare=False
+    )
+
+    def of(self, indicator: Callable[..., _Found], *fields: str, **given: Any) -> _Found:
+        """Return an indicator of these fields, made once however many rules ask for it."""
+        known, key = self._known, (indicator, fields, tuple(sorted(given.items())))
+        found = known.get(key)
+        if found is None:
+            found = indicator(*(getattr(self, name) for name in fields), **given)
+            for oldest in list(known)[: max(len(known) + 1 - _KEPT, 0)]:
+                known.pop(oldest, None)  # another thread may have done so
+            known[key] = found
+        return found
 
     def frame(self, columns: Mapping[str, Values]) -> pl.DataFrame:
         """Return symbol, session and the columns, NaN as null, sorted by session and symbol."""

@@ -5,17 +5,18 @@ below −2 each say buy; above 70, 1, 80 and 2, sell. The confidence is the net 
 A position lasts until the z-score comes back to 0, or until one of its exits.
 """
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Final, Self
 
 import numpy as np
-import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from trading_pipeline.core.strategies import indicators
-from trading_pipeline.core.strategies.base import Strategy, require_bars, rule_based
+from trading_pipeline.core.strategies.base import ByRules, Strategy
 from trading_pipeline.core.strategies.holding import Exits, hold
 from trading_pipeline.core.strategies.indicators import Values
-from trading_pipeline.core.strategies.lanes import Lanes, lay
+from trading_pipeline.core.strategies.lanes import Lanes
 
 NAME: Final = "mean_reversion"
 VERSION: Final = "mean-reversion-1"
@@ -54,73 +55,78 @@ class MeanReversionRules(BaseModel):
 DEFAULT: Final = MeanReversionRules()
 
 
-def score(
-    features: pl.DataFrame,  # noqa: ARG001  # every strategy is given them; this one reads bars
-    predictions: pl.DataFrame,  # noqa: ARG001
-    bars: pl.DataFrame | None = None,
-    *,
-    rules: MeanReversionRules = DEFAULT,
-) -> pl.DataFrame:
+def wanted(lanes: Lanes, *, rules: MeanReversionRules = DEFAULT) -> Values:
     """Return the signed confidence of the position wanted at each close, 0 for none.
 
-    A symbol has a score once all four indicators are known (20 bars with the default rules).
-    Columns: symbol, session, score from −1 to 1, sorted by session and symbol.
+    A bar has a score, from −1 to 1, once all four indicators are known (20 bars with the default
+    rules).
     """
-    lanes = lay(require_bars(bars, NAME))
-    votes, away = _votes(lanes, rules), indicators.zscore(lanes.close, rules.zscore_sessions)
+    votes, away = _votes(lanes, rules), _zscore(lanes, rules)
     sure = np.where(abs(votes) >= rules.min_confidence, votes, 0.0)
     held = hold(sure, lanes.close, longs=away < 0, shorts=away > 0, exits=rules.exits)
-    return lanes.scores(np.where(np.isnan(votes), np.nan, held))
+    return np.where(np.isnan(votes), np.nan, held)
 
 
-def featurize(bars: pl.DataFrame, rules: MeanReversionRules = DEFAULT) -> pl.DataFrame:
-    """Return the indicators as features of a model: Float32, null where not known yet."""
-    lanes = lay(require_bars(bars, NAME))
+def features(lanes: Lanes, *, rules: MeanReversionRules = DEFAULT) -> Mapping[str, Values]:
+    """Return the indicators that a model learns from."""
     bands, fast = _bands(lanes, rules), _stochastic(lanes, rules)
-    columns = {
-        "RSI": indicators.rsi(lanes.close, rules.rsi_sessions),
+    return {
+        "RSI": _rsi(lanes, rules),
         "PERCENT_B": bands.percent,
         "BAND_WIDTH": bands.width,
         "STOCHASTIC_K": fast.k,
         "STOCHASTIC_D": fast.d,
-        "ZSCORE": indicators.zscore(lanes.close, rules.zscore_sessions),
+        "ZSCORE": _zscore(lanes, rules),
     }
-    return lanes.features(columns, VERSION)
 
 
 def strategy(rules: MeanReversionRules = DEFAULT) -> Strategy:
     """Return the strategy with these rules."""
-    return rule_based(score, featurize, rules, look_back=LOOK_BACK)
+    made = ByRules(
+        name=NAME,
+        version=VERSION,
+        wanted=partial(wanted, rules=rules),
+        features=partial(features, rules=rules),
+    )
+    return made.strategy(look_back=LOOK_BACK)
 
 
 def _votes(lanes: Lanes, rules: MeanReversionRules) -> Values:
     """Return the net share of indicators that say buy, NaN where one is not known yet."""
+    entry = rules.zscore_entry
     asked = (
-        (indicators.rsi(lanes.close, rules.rsi_sessions), rules.rsi_low, rules.rsi_high),
+        (_rsi(lanes, rules), rules.rsi_low, rules.rsi_high),
         (_bands(lanes, rules).percent, 0.0, 1.0),
         (_stochastic(lanes, rules).d, rules.stochastic_low, rules.stochastic_high),
-        (
-            indicators.zscore(lanes.close, rules.zscore_sessions),
-            -rules.zscore_entry,
-            rules.zscore_entry,
-        ),
+        (_zscore(lanes, rules), -entry, entry),
     )
-    return np.mean([_vote(*one) for one in asked], axis=0)
+    votes = np.zeros_like(lanes.close)
+    for value, low, high in asked:
+        # NaN is neither below nor above, and 0 times NaN is NaN
+        votes += (value < low) - (value > high).astype(float) + 0 * value
+    return votes / len(asked)
 
 
-def _vote(value: Values, low: float, high: float) -> Values:
-    return np.where(np.isnan(value), np.nan, (value < low).astype(float) - (value > high))
+def _rsi(lanes: Lanes, rules: MeanReversionRules) -> Values:
+    return lanes.of(indicators.rsi, "close", rows=rules.rsi_sessions)
+
+
+def _zscore(lanes: Lanes, rules: MeanReversionRules) -> Values:
+    return lanes.of(indicators.zscore, "close", rows=rules.zscore_sessions)
 
 
 def _bands(lanes: Lanes, rules: MeanReversionRules) -> indicators.Bands:
-    return indicators.bollinger(lanes.close, rules.band_sessions, deviations=rules.band_deviations)
+    return lanes.of(
+        indicators.bollinger, "close", rows=rules.band_sessions, deviations=rules.band_deviations
+    )
 
 
 def _stochastic(lanes: Lanes, rules: MeanReversionRules) -> indicators.Stochastic:
-    return indicators.stochastic(
-        lanes.high,
-        lanes.low,
-        lanes.close,
+    return lanes.of(
+        indicators.stochastic,
+        "high",
+        "low",
+        "close",
         rows=rules.stochastic_sessions,
         smoothing=rules.stochastic_smoothing,
     )

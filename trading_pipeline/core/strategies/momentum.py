@@ -6,17 +6,18 @@ against its own mean. The first four must agree; the confidence is the share of 
 position lasts until the means cross back, or until one of its exits.
 """
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Final, NamedTuple, Self
 
 import numpy as np
-import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from trading_pipeline.core.strategies import indicators
-from trading_pipeline.core.strategies.base import Strategy, require_bars, rule_based
+from trading_pipeline.core.strategies.base import ByRules, Strategy
 from trading_pipeline.core.strategies.holding import Exits, hold
 from trading_pipeline.core.strategies.indicators import Values
-from trading_pipeline.core.strategies.lanes import Lanes, lay
+from trading_pipeline.core.strategies.lanes import Lanes
 
 NAME: Final = "momentum"
 VERSION: Final = "momentum-1"
@@ -66,34 +67,26 @@ class Trend(NamedTuple):
     volume_gap: Values
 
 
-def score(
-    features: pl.DataFrame,  # noqa: ARG001  # every strategy is given them; this one reads bars
-    predictions: pl.DataFrame,  # noqa: ARG001
-    bars: pl.DataFrame | None = None,
-    *,
-    rules: MomentumRules = DEFAULT,
-) -> pl.DataFrame:
+def wanted(lanes: Lanes, *, rules: MomentumRules = DEFAULT) -> Values:
     """Return the signed confidence of the position wanted at each close, 0 for none.
 
-    A symbol has a score once all five indicators are known (50 bars with the default rules).
-    Columns: symbol, session, score from −1 to 1, sorted by session and symbol.
+    A bar has a score, from −1 to 1, once all five indicators are known (50 bars with the default
+    rules).
     """
-    lanes = lay(require_bars(bars, NAME))
     trend = _trend(lanes, rules)
     entry = _entries(trend, rules)
     longs, shorts = trend.mean_gap > 0, trend.mean_gap < 0
     held = hold(entry, lanes.close, longs=longs, shorts=shorts, exits=rules.exits)
-    return lanes.scores(np.where(np.isnan(entry), np.nan, held))
+    return np.where(np.isnan(entry), np.nan, held)
 
 
-def featurize(bars: pl.DataFrame, rules: MomentumRules = DEFAULT) -> pl.DataFrame:
-    """Return the indicators as features of a model: Float32, null where not known yet.
+def features(lanes: Lanes, *, rules: MomentumRules = DEFAULT) -> Mapping[str, Values]:
+    """Return the indicators that a model learns from.
 
     A cross is 1 on the bar where the gap turns positive, −1 where it turns negative, else 0.
     """
-    lanes = lay(require_bars(bars, NAME))
     trend = _trend(lanes, rules)
-    columns = {
+    return {
         "MEAN_GAP": trend.mean_gap,
         "MEAN_CROSS": _crosses(trend.mean_gap),
         "MACD": trend.macd.line / lanes.close,
@@ -105,29 +98,39 @@ def featurize(bars: pl.DataFrame, rules: MomentumRules = DEFAULT) -> pl.DataFram
         "MINUS_DI": trend.direction.minus,
         "VOLUME_GAP": trend.volume_gap,
     }
-    return lanes.features(columns, VERSION)
 
 
 def strategy(rules: MomentumRules = DEFAULT) -> Strategy:
     """Return the strategy with these rules."""
-    return rule_based(score, featurize, rules, look_back=LOOK_BACK)
+    made = ByRules(
+        name=NAME,
+        version=VERSION,
+        wanted=partial(wanted, rules=rules),
+        features=partial(features, rules=rules),
+    )
+    return made.strategy(look_back=LOOK_BACK)
 
 
 def _trend(lanes: Lanes, rules: MomentumRules) -> Trend:
-    close = lanes.close
-    slow = indicators.mean(close, rules.slow_sessions)
-    volume = indicators.on_balance_volume(close, lanes.volume)
-    away = volume - indicators.mean(volume, rules.volume_sessions)
-    traded = indicators.mean(lanes.volume, rules.volume_sessions)
+    macd = {"fast": rules.macd_fast, "slow": rules.macd_slow, "signal": rules.macd_signal}
     return Trend(
-        mean_gap=indicators.mean(close, rules.fast_sessions) / slow - 1,
-        macd=indicators.macd(
-            close, fast=rules.macd_fast, slow=rules.macd_slow, signal=rules.macd_signal
-        ),
-        change=indicators.rate_of_change(close, rules.roc_sessions),
-        direction=indicators.directional(lanes.high, lanes.low, close, rules.adx_sessions),
-        volume_gap=np.divide(away, traded, out=0 * away, where=traded > 0),
+        mean_gap=lanes.of(_mean_gap, "close", fast=rules.fast_sessions, slow=rules.slow_sessions),
+        macd=lanes.of(indicators.macd, "close", **macd),
+        change=lanes.of(indicators.rate_of_change, "close", rows=rules.roc_sessions),
+        direction=lanes.of(indicators.directional, "high", "low", "close", rows=rules.adx_sessions),
+        volume_gap=lanes.of(_volume_gap, "close", "volume", rows=rules.volume_sessions),
     )
+
+
+def _mean_gap(close: Values, *, fast: int, slow: int) -> Values:
+    return indicators.mean(close, fast) / indicators.mean(close, slow) - 1
+
+
+def _volume_gap(close: Values, traded: Values, *, rows: int) -> Values:
+    """Return how far on-balance volume is above its mean, as a share of the mean volume."""
+    volume = indicators.on_balance_volume(close, traded)
+    away, usual = volume - indicators.mean(volume, rows), indicators.mean(traded, rows)
+    return np.divide(away, usual, out=0 * away, where=usual > 0)
 
 
 def _entries(trend: Trend, rules: MomentumRules) -> Values:
@@ -135,11 +138,19 @@ def _entries(trend: Trend, rules: MomentumRules) -> Values:
     direction = trend.direction
     trending = np.where(direction.adx > rules.min_adx, direction.plus - direction.minus, 0.0)
     moving = np.where(abs(trend.change) >= rules.min_roc, trend.change, 0.0)
-    says = np.sign([trend.mean_gap, trend.macd.gap, trending, moving, trend.volume_gap])
-    unknown = np.isnan(says + direction.adx + trend.change).any(axis=0)
-    needed = says[[rules.require_mean_cross, rules.require_macd_cross, True, True, False]]
-    way = np.where((needed == needed[-1]).all(axis=0), needed[-1], 0.0)
-    share = (says == way).mean(axis=0)
+    says = [
+        np.sign(each)
+        for each in (trend.mean_gap, trend.macd.gap, trending, moving, trend.volume_gap)
+    ]
+    must = (rules.require_mean_cross, rules.require_macd_cross, True, True, False)
+    way, share = says[3].copy(), np.zeros_like(moving)
+    for each, needed in zip(says, must, strict=True):
+        if needed:
+            way[each != way] = 0.0
+    for each in says:
+        share += each == way
+    share /= len(says)
+    unknown = np.isnan(sum(says) + direction.adx + trend.change)
     return np.where(unknown, np.nan, np.where(share >= rules.min_confidence, way * share, 0.0))
 
 

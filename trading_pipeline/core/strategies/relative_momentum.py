@@ -3,16 +3,16 @@
 Source: Jegadeesh and Titman, Returns to Buying Winners and Selling Losers, 1993 ("12-1").
 """
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Final, Self
 
 import numpy as np
-import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from trading_pipeline.core.features.normalize import zscore
-from trading_pipeline.core.strategies.base import Strategy, require_bars, rule_based
+from trading_pipeline.core.strategies.base import ByRules, Strategy
 from trading_pipeline.core.strategies.indicators import Values
-from trading_pipeline.core.strategies.lanes import lay
+from trading_pipeline.core.strategies.lanes import Lanes
 
 NAME: Final = "relative_momentum"
 VERSION: Final = "relative-momentum-1"
@@ -38,44 +38,39 @@ class RelativeMomentumRules(BaseModel):
 DEFAULT: Final = RelativeMomentumRules()
 
 
-def score(
-    features: pl.DataFrame,  # noqa: ARG001  # every strategy is given them; this one reads bars
-    predictions: pl.DataFrame,  # noqa: ARG001
-    bars: pl.DataFrame | None = None,
-    *,
-    rules: RelativeMomentumRules = DEFAULT,
-) -> pl.DataFrame:
-    """Return the z-score, within each session, of close[t − until] / close[t − since] − 1.
+def wanted(lanes: Lanes, *, rules: RelativeMomentumRules = DEFAULT) -> Values:
+    """Return close[t − until] / close[t − since] − 1, to be compared within each session.
 
-    A symbol has a score once it has `since` + 1 bars. Columns: symbol, session, score, sorted by
-    session and symbol.
+    A symbol has a score once it has `since` + 1 bars.
     """
-    lanes = lay(require_bars(bars, NAME))
-    past = _past(lanes.close, rules.since, rules.until)
-    # a bar beyond a symbol's last one has no row, whatever the shifted closes say of it
-    return lanes.scores(past).select("symbol", "session", zscore("score"))
+    return _past(lanes.close, rules.since, rules.until)
 
 
-def featurize(bars: pl.DataFrame, rules: RelativeMomentumRules = DEFAULT) -> pl.DataFrame:
-    """Return past returns as features of a model: Float32, null where not known yet.
+def features(lanes: Lanes, *, rules: RelativeMomentumRules = DEFAULT) -> Mapping[str, Values]:
+    """Return the past returns that a model learns from.
 
     PAST is what the score compares, HALF its later half, RECENT what the score leaves out, and
     WHOLE both together.
     """
-    lanes = lay(require_bars(bars, NAME))
     half = (rules.since + rules.until + 1) // 2
-    columns = {
+    return {
         "PAST": _past(lanes.close, rules.since, rules.until),
         "HALF": _past(lanes.close, half, rules.until),
         "RECENT": _past(lanes.close, max(rules.until, 1), 0),
         "WHOLE": _past(lanes.close, rules.since, 0),
     }
-    return lanes.features(columns, VERSION)
 
 
 def strategy(rules: RelativeMomentumRules = DEFAULT) -> Strategy:
     """Return the strategy with these rules."""
-    return rule_based(score, featurize, rules, look_back=rules.since + 1, unit=SURE)
+    made = ByRules(
+        name=NAME,
+        version=VERSION,
+        wanted=partial(wanted, rules=rules),
+        features=partial(features, rules=rules),
+        compares=True,
+    )
+    return made.strategy(look_back=rules.since + 1, unit=SURE)
 
 
 def _past(close: Values, since: int, until: int) -> Values:

@@ -3,21 +3,22 @@
 from datetime import date
 from decimal import Decimal
 from math import sqrt
+from typing import Any
 
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading_pipeline.core.accounting.book import Book, Position
+from trading_pipeline.core.accounting.book import Book, EntryKind, Position
 from trading_pipeline.core.backtest.costs import (
     Frictions,
     Liquidity,
     fill_price,
-    fillable,
     financing,
     liquidity,
 )
+from trading_pipeline.core.execution.costs import CostModel
 from trading_pipeline.core.execution.order import Side
 from trading_pipeline_tests.core.backtest.worlds import FREE, days_of, flat_world
 from trading_pipeline_tests.factories import actions_of, random_bars, sessions_from, split
@@ -57,25 +58,23 @@ def test_a_fill_is_never_better_than_the_open_and_its_price_stays_above_0(
 
 def test_without_frictions_the_price_is_that_of_the_simulated_broker() -> None:
     assert price(Side.BUY) == FREE.fill_price(HUNDRED, Side.BUY)
-    assert fillable(make_order(), None, Frictions()) == make_order().quantity
 
 
 def test_interest_and_borrow_fees_are_counted_by_calendar_days() -> None:
     short = Position(symbol="A", quantity=Decimal(-100), cost=Decimal(-5_000))
     long = Position(symbol="B", quantity=Decimal(100), cost=Decimal(5_000))
     book = Book(cash=Decimal(36_000), positions={"A": short, "B": long})
-    made = Frictions(borrow_rate=Decimal("0.10"), cash_rate=Decimal("0.05"))
+    costs, made = CostModel(borrow_rate=Decimal("0.10")), Frictions(cash_rate=Decimal("0.05"))
+    closes = {"A": Decimal(60), "B": Decimal(60)}
     friday, monday = date(2012, 1, 6), date(2012, 1, 9)
-    found = list(
-        financing(
-            book, {"A": Decimal(60), "B": Decimal(60)}, since=friday, session=monday, frictions=made
-        )
-    )
+    days: dict[str, Any] = {"since": friday, "session": monday}
+    found = list(financing(book, closes, **days, costs=costs, frictions=made))
     assert [(entry.symbol, entry.amount) for entry in found] == [
         ("A", Decimal("-5.00")),  # 6 000 · 0.10 · 3/360
         (None, Decimal("15.00")),  # 36 000 · 0.05 · 3/360
     ]
-    assert list(financing(book, {}, since=friday, session=monday, frictions=Frictions())) == []
+    assert {entry.kind for entry in found} == {EntryKind.BORROW, EntryKind.INTEREST}
+    assert list(financing(book, closes, **days, costs=CostModel(), frictions=Frictions())) == []
 
 
 def test_liquidity_is_what_was_known_at_the_close() -> None:

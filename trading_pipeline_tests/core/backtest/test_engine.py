@@ -224,23 +224,21 @@ def test_frictions_are_paid() -> None:
     history = world(2, 60, events=False)
     wanted = targets([[0.5, -0.5]], days_of(history))
     free = backtest(wanted, history, rules(Decimal(100_000))).navs[-1]
-    for friction in (
-        Frictions(spread_bps=Decimal(10)),
-        Frictions(borrow_rate=Decimal("0.05")),
-    ):
-        made = rules(Decimal(100_000), FREE, frictions=friction)
+    short = FREE.model_copy(update={"borrow_rate": Decimal("0.05")})
+    for costs, friction in ((FREE, Frictions(spread_bps=Decimal(10))), (short, Frictions())):
+        made = rules(Decimal(100_000), costs, frictions=friction)
         assert backtest(wanted, history, made).navs[-1] < free
     earning = rules(Decimal(100_000), FREE, frictions=Frictions(cash_rate=Decimal("0.05")))
     found = backtest(wanted, history, earning)
     assert found.navs[-1] > free
     assert {e.kind for e in found.entries if e not in found.fills} == {
-        EntryKind.DEPOSIT, EntryKind.FEE,
+        EntryKind.DEPOSIT, EntryKind.INTEREST,
     }  # fmt: skip
 
 
 def test_volume_lets_only_its_share_fill_and_the_rest_is_ordered_again() -> None:
     history = flat_world([100.0] * 4)  # 1 000 shares a session
-    made = rules(Decimal(40_000), frictions=Frictions(max_participation=Decimal("0.25")))
+    made = rules(Decimal(40_000), CostModel(max_participation=Decimal("0.25")))
     table = [[1.0], [1.0], [1.0]]
     found = backtest(targets(table, days_of(history)), history, made)
     assert [fill.quantity for fill in found.fills] == [250, 150]

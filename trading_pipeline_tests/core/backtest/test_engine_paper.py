@@ -9,6 +9,7 @@ import polars as pl
 
 from trading_pipeline.adapters.ledger import Ledger
 from trading_pipeline.adapters.simulated_broker import SimulatedBroker
+from trading_pipeline.core.accounting.entries import CashEntry, EntryKind
 from trading_pipeline.core.accounting.pnl import Pnl
 from trading_pipeline.core.backtest.engine import backtest
 from trading_pipeline.core.backtest.market import History
@@ -26,7 +27,11 @@ from trading_pipeline_tests.factories import FrameVendor
 
 RULES = BacktestRules(
     sizing=SizingRules(capital=Decimal(50_000), max_position_size=Decimal(9_000)),
-    costs=CostModel(slippage_bps=Decimal(7)),
+    costs=CostModel(
+        slippage_bps=Decimal(7),
+        max_participation=Decimal("0.0001"),
+        borrow_rate=Decimal("0.08"),
+    ),
 )
 
 
@@ -83,4 +88,7 @@ def test_the_backtest_equals_the_days_as_they_were_traded(tmp_path: Path) -> Non
         )  # fmt: skip
     assert len(found.fills) > 20
     assert len({order.state for order in found.orders}) >= 3
+    assert any(0 < order.filled_quantity < order.quantity for order in found.orders)
+    kinds = {entry.kind for entry in found.entries if isinstance(entry, CashEntry)}
+    assert EntryKind.BORROW in kinds
     assert any(np.isnan(row).all() for row in random_weights(30, 4, seed))

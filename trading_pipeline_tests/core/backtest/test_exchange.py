@@ -25,7 +25,7 @@ from trading_pipeline_tests.fakes import SESSION, make_order
 
 NEXT = next_session(SESSION)
 THEN = next_session(NEXT)
-TERMS = Terms(costs=CostModel(), frictions=Frictions(), liquidity={}, volumes={})
+TERMS = Terms(costs=CostModel(), frictions=Frictions(), liquidity={})
 
 
 def market(session=NEXT, **changes: object) -> MarketSession:
@@ -94,18 +94,15 @@ def account_file(factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_partial_fill_leaves_the_rest_expired() -> None:
-    terms = replace(
-        TERMS,
-        frictions=Frictions(max_participation=Decimal("0.1")),
-        volumes={"AAPL": Decimal(57)},
-    )
-    (order,), (fill,) = execute([accepted(quantity=Decimal(10))], market(), terms)
+    terms = replace(TERMS, costs=CostModel(max_participation=Decimal("0.1")))
+    session = market(volumes={"AAPL": Decimal(57)})
+    (order,), (fill,) = execute([accepted(quantity=Decimal(10))], session, terms)
     assert (fill.quantity, order.filled_quantity, order.state) == (5, 5, OrderState.EXPIRED)
     assert "let 5 of 10 fill" in str(order.reason)
 
 
 def test_no_volume_fills_nothing() -> None:
-    terms = replace(TERMS, frictions=Frictions(max_participation=Decimal("0.1")))
+    terms = replace(TERMS, costs=CostModel(max_participation=Decimal("0.1")))
     (order,), fills = execute([accepted()], market(), terms)
     assert (order.state, fills) == (OrderState.EXPIRED, [])
 

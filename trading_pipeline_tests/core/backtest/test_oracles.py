@@ -10,7 +10,9 @@ import pytest
 from trading_pipeline.core.accounting.performance import (
     YEAR,
     calmar,
+    luckiest_sharpe,
     performance,
+    probabilistic_sharpe,
     profit_factor,
     regression,
     sortino,
@@ -57,3 +59,13 @@ def test_figures_are_those_of_another_library_where_definitions_agree(library: s
     mine = ours()
     for name, theirs in FOUND[library].items():
         assert mine[name] == pytest.approx(theirs, rel=1e-9, abs=1e-15), name
+
+
+def test_luck_and_deflation_are_those_of_another_library() -> None:
+    case = FOUND["luck"]
+    half = (case["variance"] * (case["trials"] - 1) / case["trials"]) ** 0.5
+    luck = luckiest_sharpe([half, -half] * (case["trials"] // 2))
+    assert luck == pytest.approx(case["luck"], rel=1e-9)
+    shape = {name: case[name] for name in ("sessions", "skewness", "kurtosis")}
+    found = probabilistic_sharpe(case["ratio"], luck, **shape)
+    assert found == pytest.approx(case["deflated"], rel=1e-9)

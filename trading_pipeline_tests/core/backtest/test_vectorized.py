@@ -1,5 +1,6 @@
 """The dense modes: equal to the event mode, and to a few lines of plain Python."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 import numpy as np
@@ -11,13 +12,8 @@ from hypothesis import strategies as st
 from trading_pipeline.core.accounting.performance import sharpe_interval
 from trading_pipeline.core.backtest.engine import backtest
 from trading_pipeline.core.backtest.market import History
-from trading_pipeline.core.backtest.vectorized import (
-    Panel,
-    by_returns,
-    by_shares,
-    dense,
-    weights_on,
-)
+from trading_pipeline.core.backtest.panel import Panel, dense, weights_on
+from trading_pipeline.core.backtest.vectorized import by_returns, by_shares
 from trading_pipeline.core.execution.costs import CostModel
 from trading_pipeline.core.market.corporate_actions import adjust
 from trading_pipeline.errors import SchemaError
@@ -37,13 +33,23 @@ TEN = CostModel(
     minimum_commission=Decimal(0),
 )
 
+FRICTIONS: dict[str, tuple[str | None, dict[str, object]]] = {
+    "commission": ("costs", {"commission_per_share": Decimal("0.05")}),
+    "spread": ("frictions", {"spread_bps": Decimal(40)}),
+    "impact": ("frictions", {"impact": 0.8}),
+    "borrow": ("costs", {"borrow_rate": Decimal("0.3")}),
+    "interest": ("frictions", {"cash_rate": Decimal("0.1")}),
+    "capacity": ("costs", {"max_participation": Decimal("0.00002")}),
+    "delisting": (None, {"delisting_return": Decimal("-0.4")}),
+}
+
 
 def panel_of(history: History) -> Panel:
     symbols = sorted(history.bars["symbol"].unique())
     return dense(history.bars, history.actions, sessions=days_of(history), symbols=symbols)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10**6), st.booleans(), st.booleans(), st.booleans())
 def test_by_shares_equals_the_event_mode_where_whole_shares_do_not_matter(
     seed: int, compound: bool, holes: bool, costly: bool
@@ -56,6 +62,41 @@ def test_by_shares_equals_the_event_mode_where_whole_shares_do_not_matter(
     exact = np.array([float(nav) for nav in backtest(wanted, history, made).navs])
     assert fast == pytest.approx(exact, rel=1e-9)
     assert abs(exact / float(HUGE) - 1).max() > 1e-4
+
+
+@pytest.mark.parametrize("which", FRICTIONS)
+def test_every_friction_costs_the_same_in_both_modes(which: str) -> None:
+    fast, exact, free = in_both_modes(7, [which])
+    assert fast == pytest.approx(exact, rel=1e-6)
+    assert abs(free / exact - 1).max() > 1e-5, "it costs nothing"
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 10**6))
+def test_all_frictions_together_cost_the_same_in_both_modes(seed: int) -> None:
+    fast, exact, _ = in_both_modes(seed, FRICTIONS)
+    assert fast == pytest.approx(exact, rel=1e-6)
+
+
+def in_both_modes(seed: int, which: Iterable[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """NAV in the dense and in the event mode with these frictions, and in the dense without."""
+    history, made = vanishing(world(3, 45, seed=seed)), rules(HUGE)
+    for group, changes in (FRICTIONS[name] for name in which):
+        part = made if group is None else getattr(made, group)
+        part = part.model_copy(update=changes)
+        made = part if group is None else made.model_copy(update={group: part})
+    wanted = targets(random_weights(45, 3, seed) / 2, days_of(history))
+    panel = panel_of(history)
+    table = weights_on(wanted, panel)
+    exact = np.array([float(nav) for nav in backtest(wanted, history, made).navs])
+    return by_shares(table, panel, made), exact, by_shares(table, panel, rules(HUGE))
+
+
+def vanishing(history: History) -> History:
+    """The same, but that S2 trades no more after half of the sessions, and volumes are huge."""
+    bars, half = history.bars, days_of(history)[22]
+    kept = bars.filter((pl.col("symbol") != "S2") | (pl.col("session") <= half))
+    return History(bars=kept.with_columns(pl.col("volume") * 1e9), actions=history.actions)
 
 
 def test_by_shares_keeps_the_cap_of_a_position_and_the_least_commission() -> None:

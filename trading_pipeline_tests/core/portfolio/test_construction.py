@@ -2,9 +2,10 @@
 
 from datetime import date
 
+import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -13,9 +14,11 @@ from trading_pipeline.core.portfolio.construction import (
     rank,
     require_weights,
     weigh,
+    weigh_dense,
 )
 from trading_pipeline.core.schemas import validate
 from trading_pipeline.errors import SchemaError, SettingsError, TradingError
+from trading_pipeline_tests.factories import sessions_from
 
 SESSION = date(2013, 1, 2)
 NEXT = date(2013, 1, 3)
@@ -152,3 +155,32 @@ def test_the_best_are_long_the_worst_short_and_each_side_sums_to_one(
         assert sum(weight for weight in held.values() if weight > 0) == pytest.approx(int(top > 0))
         assert min(longs, default=2) >= max([*rest, *shorts], default=-2)
         assert max(shorts, default=-2) <= min([*rest, *longs], default=2)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.lists(st.none() | st.sampled_from([-1.0, 0.0, 0.5, 2.0]), min_size=6, max_size=6),
+        min_size=1,
+        max_size=4,
+    ),
+    st.integers(0, 4),
+    st.integers(0, 4),
+)
+def test_scores_laid_out_as_arrays_are_weighed_alike(
+    table: list[list[float | None]], top: int, bottom: int
+) -> None:
+    """Equal scores and missing ones included; a session with too few decides nothing."""
+    assume(top + bottom > 0)
+    rules = ConstructionRules(top_n=top, bottom_n=bottom)
+    days = sessions_from(count=len(table))
+    found = weigh_dense(np.array(table, dtype=float), rules)
+    for day, row, weights in zip(days, table, found, strict=True):
+        rows = [(f"S{lane}", day, score) for lane, score in enumerate(row) if score is not None]
+        if len(rows) < rules.needed:
+            assert np.isnan(weights).all()
+            continue
+        said = pl.DataFrame(rows, schema=["symbol", "session", "score"], orient="row")
+        expected = weigh(rank(said, strategy="any"), rules)
+        held = dict(expected.select("symbol", "target_weight").iter_rows())
+        assert [held.get(f"S{lane}", 0.0) for lane in range(6)] == weights.tolist()

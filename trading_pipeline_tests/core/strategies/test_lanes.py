@@ -40,3 +40,19 @@ def test_no_bars_are_no_lanes() -> None:
     lanes = lay(bars_of({"A": [1.0]}).clear())
     assert lanes.close.shape == (0, 0)
     assert lanes.scores(lanes.close).is_empty()
+
+
+def test_an_indicator_is_made_once_and_old_ones_are_let_go() -> None:
+    lanes, made = lay(bars_of({"A": [1.0, 2.0, 3.0]})), list[int]()
+
+    def indicator(close: np.ndarray, *, rows: int) -> np.ndarray:
+        made.append(rows)
+        return close * rows
+
+    first = lanes.of(indicator, "close", rows=2)
+    assert lanes.of(indicator, "close", rows=2) is first
+    assert made == [2]
+    for rows in range(3, 50):
+        lanes.of(indicator, "close", rows=rows)
+    assert lanes.of(indicator, "close", rows=2).tolist() == first.tolist()
+    assert made == [2, *range(3, 50), 2]

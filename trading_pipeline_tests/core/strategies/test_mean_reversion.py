@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from trading_pipeline.core.strategies.holding import Exits
-from trading_pipeline.core.strategies.mean_reversion import MeanReversionRules, score, strategy
+from trading_pipeline.core.strategies.mean_reversion import MeanReversionRules, strategy
 from trading_pipeline_tests.factories import bars_of
 
 NOTHING = pl.DataFrame()
@@ -14,7 +14,7 @@ FALL = [98.0, 96.0, 94.0]
 
 
 def wanted(closes: list[float], **rules: object) -> list[float]:
-    scores = score(NOTHING, NOTHING, bars_of({"A": closes}), rules=MeanReversionRules(**rules))
+    scores = strategy(MeanReversionRules(**rules))(NOTHING, NOTHING, bars_of({"A": closes}))
     return scores["score"].to_list()
 
 

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from trading_pipeline.core.strategies.momentum import MomentumRules, featurize, score
+from trading_pipeline.core.strategies.momentum import MomentumRules, strategy
 from trading_pipeline_tests.factories import bars_of
 
 NOTHING = pl.DataFrame()
@@ -14,7 +14,7 @@ FALL = [100 * 0.988**day for day in range(1, 31)]
 
 
 def wanted(closes: list[float], **rules: object) -> list[float]:
-    scores = score(NOTHING, NOTHING, bars_of({"A": closes}), rules=MomentumRules(**rules))
+    scores = strategy(MomentumRules(**rules))(NOTHING, NOTHING, bars_of({"A": closes}))
     return scores["score"].to_list()
 
 
@@ -53,6 +53,8 @@ def test_macd_may_be_left_out_of_what_must_agree() -> None:
 
 
 def test_a_cross_is_marked_on_its_own_bar_only() -> None:
+    featurize = strategy().featurize
+    assert featurize is not None
     crosses = featurize(bars_of({"A": FLAT + RISE + FALL}))["MEAN_CROSS"].drop_nulls()
     assert crosses.filter(crosses != 0).to_list()[-2:] == [1.0, -1.0]
 

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from trading_pipeline.core.strategies.relative_momentum import RelativeMomentumRules, score
+from trading_pipeline.core.strategies.relative_momentum import RelativeMomentumRules, strategy
 from trading_pipeline_tests.factories import bars_of
 
 NOTHING = pl.DataFrame()
@@ -12,7 +12,7 @@ SHORT = RelativeMomentumRules(since=4, until=1)
 
 
 def scores(closes: dict[str, list[float | None]]) -> dict[str, float]:
-    found = score(NOTHING, NOTHING, bars_of(closes), rules=SHORT)
+    found = strategy(SHORT)(NOTHING, NOTHING, bars_of(closes))
     last = found.filter(pl.col("session") == pl.col("session").max())
     return dict(last.select("symbol", "score").iter_rows())
 
