@@ -35,7 +35,8 @@ def pnl(*, live: Flag = False, json: Flag = False, seconds: float | None = None)
 
     Args:
         live: Refresh until interrupted; without TP_REDIS_URL, and with a key of Alpaca's, this
-            command streams the quotes itself. With --json: a document a line.
+            command streams the quotes itself unless another one here does. With --json: a document
+            a line.
         json: Print JSON and nothing else.
         seconds: Stop after so many.
     """
@@ -125,15 +126,15 @@ def _totals(found: LivePnl) -> dict[str, str]:
 
 @contextmanager
 def _quotes(settings: Settings, *, live: bool) -> Generator[Quotes]:
-    """Where quotes are read: the Redis that is configured, or a stream of this command's own."""
+    """Where quotes are read: Redis, into which this command streams where nobody else has to."""
     from trading_pipeline.defs.live import own_stream, quote_store, redis_link  # noqa: PLC0415
 
-    if link := redis_link(settings):
-        yield quote_store(link).latest
-        link.close()
-    elif live and settings.alpaca.key_id:
+    if live and settings.alpaca.key_id and settings.redis_url is None:
         with own_stream(settings) as store:
             yield store.latest
+    elif link := redis_link(settings):
+        yield quote_store(link).latest
+        link.close()
     else:
         yield _no_quotes
 

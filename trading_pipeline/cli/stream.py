@@ -5,17 +5,19 @@ the same lease, and both obey `stop` and `start`.
 """
 
 import json as jsons
-from collections.abc import Callable
-from threading import Event, Thread
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from threading import Event
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from trading_pipeline import logs
-from trading_pipeline.adapters.live_store import QuoteStore, RedisLink
+from trading_pipeline.adapters.live_store import QuoteStore
 from trading_pipeline.cli.page import Page
-from trading_pipeline.errors import SettingsError, TransientError
+from trading_pipeline.errors import SettingsError
 from trading_pipeline.flows.stream_report import ALIVE_SECONDS, Streamed, age_of
+from trading_pipeline.flows.supervise import is_open
 from trading_pipeline.settings import Settings, utc_now
 
 app = App(name="stream", help="Stream live quotes into Redis; see, stop and start the stream.")
@@ -23,16 +25,13 @@ app = App(name="stream", help="Stream live quotes into Redis; see, stop and star
 Words = Annotated[str, Parameter(negative="")]
 Flag = Annotated[bool, Parameter(negative="")]
 
-DRAIN_SECONDS = 300.0
-"""How often quotes are written to files where nothing else does it."""
-
 
 @app.default
 def run(*, stand_by: Flag = False) -> int:
     """Stream quotes until interrupted: of what is held, what is on order, and what was asked for.
 
-    Without TP_REDIS_URL a Redis of its own lives as long as this command, and quotes go to files
-    every five minutes and at the end.
+    Without TP_REDIS_URL a Redis of the data folder's own runs as long as any process here needs it,
+    and quotes go to files every five minutes and at the end.
 
     Args:
         stand_by: Wait while another process streams, the stream is to be off or there is no key,
@@ -49,10 +48,10 @@ def run(*, stand_by: Flag = False) -> int:
         Event().wait()
     settings.alpaca.keys()
     with live.some_redis(settings) as link:
-        kind = "configured" if settings.redis_url else "this command's own, at"
+        kind = "configured" if settings.redis_url else "the data folder's own, at"
         page.line("Redis", f"{kind} {link.place}")
         own = live.host("cli", stand_by=stand_by)
-        with _drained(settings, link):
+        with live.draining(settings, link):
             done = host_stream(lambda: live.source(settings, link), own, settings.stream)
     show(page, done)
     return 0
@@ -69,27 +68,32 @@ def show(page: Page, done: Streamed) -> None:
 
 
 @app.command
-def status(*, json: bool = False) -> int:
+def status(*, json: bool = False, stand_by: Flag = False) -> int:
     """Say whether a stream lives and how it is; exit code 1 when none does.
 
     Args:
         json: Print a JSON object and nothing else.
+        stand_by: Also exit with 0 while none has to live: the exchange is closed, the stream is to
+            be off, or there is no key.
     """
-    store, page = _store(), Page()
-    heartbeat, desired = store.heartbeat(), store.desired()
+    settings, page = Settings.load(), Page()
+    with _store() as store:
+        heartbeat, desired, manual = store.heartbeat(), store.desired(), store.manual()
     age = age_of(heartbeat, utc_now())
     alive = age < ALIVE_SECONDS
+    wanted = desired.on and settings.alpaca.key_id is not None and is_open(utc_now())
+    code = 0 if alive or (stand_by and not wanted) else 1
     wish = {"desired": "on" if desired.on else "off", "by": desired.by, "reason": desired.reason}
-    found = {"alive": alive, **wish, "manual": store.manual(), "heartbeat": heartbeat}
+    found = {"alive": alive, **wish, "manual": manual, "heartbeat": heartbeat}
     if json:
         page.console.out(jsons.dumps(found, indent=2), highlight=False)
-        return 0 if alive else 1
+        return code
     page.line("Stream", "alive" if alive else "not running", "green" if alive else "red")
     page.line("To be", f"{wish['desired']} {wish['by']} {wish['reason']}")
     for name, value in heartbeat.items():
         if value:
             page.line(name.replace("_", " ").capitalize(), value)
-    return 0 if alive else 1
+    return code
 
 
 @app.command
@@ -138,55 +142,25 @@ def _wish(symbols: tuple[str, ...], do: Callable[[QuoteStore, list[str]], None])
     names = sorted({symbol.strip().upper() for symbol in symbols} - {""})
     if not names:
         raise SettingsError("Symbols are expected: trading-pipeline stream subscribe AAPL MSFT.")
-    store = _store()
-    do(store, names)
-    Page().line("By hand", ", ".join(store.manual()) or "none")
+    with _store() as store:
+        do(store, names)
+        Page().line("By hand", ", ".join(store.manual()) or "none")
     return 0
 
 
 def _desire(*, on: bool, by: str, reason: str) -> int:
     if not reason.strip():
         raise SettingsError("A reason is expected: --reason 'the feed is wrong'.")
-    _store().desire(on=on, by=by, reason=reason, now=utc_now())
+    with _store() as store:
+        store.desire(on=on, by=by, reason=reason, now=utc_now())
     Page().line("Stream", f"to be {'on' if on else 'off'}, by {by}: {reason}")
     return 0
 
 
-def _store() -> QuoteStore:
+@contextmanager
+def _store() -> Generator[QuoteStore]:
+    """What the stream is asked and told: in the Redis that is configured or the data folder's."""
     from trading_pipeline.defs import live  # noqa: PLC0415 - heavy: on first use
 
-    link = live.redis_link(Settings.load())
-    if link is None:
-        raise SettingsError("TP_REDIS_URL is not set: the stream of another process is in Redis.")
-    return QuoteStore(link)
-
-
-class _drained:  # noqa: N801 - read as a word after `with`
-    """Write quotes to files beside a stream whose Redis goes away with this process."""
-
-    def __init__(self, settings: Settings, link: RedisLink) -> None:
-        self._settings, self._link, self._over = settings, link, Event()
-        self._thread = Thread(target=self._work, daemon=True) if not settings.redis_url else None
-
-    def __enter__(self) -> None:
-        if self._thread:
-            self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        if self._thread:
-            self._thread.join()
-            self._drain()
-
-    def _work(self) -> None:
-        while not self._over.wait(DRAIN_SECONDS):
-            try:
-                self._drain()
-            except TransientError:
-                continue  # the next time, or at the end
-
-    def _drain(self) -> None:
-        from trading_pipeline.defs import live  # noqa: PLC0415 - heavy: on first use
-        from trading_pipeline.flows.ticks import drain  # noqa: PLC0415
-
-        drain(live.tick_queue(self._link), live.tick_files(self._settings))
+    with live.some_redis(Settings.load()) as link:
+        yield live.quote_store(link)

@@ -29,6 +29,7 @@ orders_after_signals = dg.define_asset_job(
 
 def jobs_and_sensor(settings: Settings) -> dg.Definitions:
     """The job, and the sensor that starts it."""
+    redis = live.KeptRedis(settings)
 
     @dg.sensor(
         name="orders_on_signals",
@@ -39,13 +40,8 @@ def jobs_and_sensor(settings: Settings) -> dg.Definitions:
         "often it is told.",
     )
     def orders_on_signals(context: dg.SensorEvaluationContext) -> Any:
-        link = live.redis_link(settings)
-        if link is None:
-            return dg.SkipReason(
-                "Without TP_REDIS_URL no facts are told: the graph drives the day."
-            )
-        bus = EventBus(link)
         try:
+            bus = EventBus(redis.link())
             cursor = context.cursor or bus.newest()
             if bus.missed(cursor):
                 context.log.error("Facts have left the stream before they were heard.")

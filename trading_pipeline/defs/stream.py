@@ -1,31 +1,26 @@
 """The stream in Dagster: a long run that is kept alive, its switch, and what is made of quotes."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 import dagster as dg
 
 from trading_pipeline.adapters.lake import Lake
-from trading_pipeline.adapters.live_store import QuoteStore, RedisLink, TickQueue
+from trading_pipeline.adapters.live_store import QuoteStore, TickQueue
 from trading_pipeline.defs import live
+from trading_pipeline.defs.market_data import MarketDataStream, Teller
 from trading_pipeline.defs.partitions import EXCHANGE_ZONE
-from trading_pipeline.defs.stream_report import heartbeat_metadata, pnl_metadata, quotes_metadata
-from trading_pipeline.errors import RejectedError, SettingsError, TradingPipelineError
+from trading_pipeline.defs.stream_report import pnl_metadata, quotes_metadata
+from trading_pipeline.errors import SettingsError, TradingPipelineError
 from trading_pipeline.flows.day import Desk
-from trading_pipeline.flows.live_pnl import LiveBook, LivePnl, Quotes
-from trading_pipeline.flows.stream_host import host_stream
-from trading_pipeline.flows.stream_report import Streamed
-from trading_pipeline.flows.supervise import Decision, Launched, decide, hours
+from trading_pipeline.flows.live_pnl import LiveBook, LivePnl
+from trading_pipeline.flows.supervise import Launched
 from trading_pipeline.flows.ticks import drain
 from trading_pipeline.settings import Settings, utc_now
 
 JOB: Final = "market_data_stream"
 WATCH_SECONDS: Final = 10
-TELL_SECONDS: Final = 60.0
-"""How often a heartbeat becomes an observation of `live_quotes`."""
-
 _ACTIVE: Final = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -33,68 +28,6 @@ _ACTIVE: Final = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
-
-
-@dataclass(frozen=True)
-class MarketDataStream:
-    """The resource that owns the websocket, the Redis it writes to, and what is known of both."""
-
-    settings: Settings
-    clock: Callable[[], datetime] = utc_now
-
-    def link(self) -> RedisLink:
-        """The Redis that is configured; SettingsError without one."""
-        if link := live.redis_link(self.settings):
-            return link
-        raise SettingsError("The stream needs TP_REDIS_URL: whoever reads quotes finds them there.")
-
-    def run(self, run_id: str, tell: "Teller") -> Streamed:
-        """Stream until the session is over; a feed that is refused for good is not tried again."""
-        link, now = self.link(), self.clock()
-        around = hours(now, self.settings.stream.margin_minutes)
-        until = around[1] if around else now + timedelta(hours=12)
-        host = live.host("dagster", until=until, told=tell, run_id=run_id)
-        if self.clock is not utc_now:
-            host = replace(host, clock=lambda: int(self.clock().timestamp() * 1e9))
-        try:
-            return host_stream(lambda: live.source(self.settings, link), host, self.settings.stream)
-        except (RejectedError, SettingsError) as error:
-            store = QuoteStore(link)
-            store.desire(on=False, by="the feed", reason=str(error), now=utc_now())
-            raise
-
-    def decision(self, runs: list[Launched]) -> Decision:
-        """Whether a run must be started now."""
-        store = QuoteStore(self.link())
-        return decide(
-            now=self.clock(),
-            desired=store.desired(),
-            heartbeat=store.heartbeat(),
-            runs=runs,
-            margin_minutes=self.settings.stream.margin_minutes,
-        )
-
-    def latest(self) -> Quotes:
-        """The quotes of symbols, none without a Redis."""
-        link = live.redis_link(self.settings)
-        return QuoteStore(link).latest if link else lambda _: {}
-
-
-class Teller:
-    """Makes an observation of a heartbeat now and then."""
-
-    def __init__(self, context: dg.OpExecutionContext) -> None:
-        self._context = context
-        self._told: datetime | None = None
-
-    def __call__(self, facts: Mapping[str, str], now: datetime) -> None:
-        """Tell the first heartbeat with symbols, and one a minute."""
-        recent = self._told and (now - self._told).total_seconds() < TELL_SECONDS
-        if recent or facts["symbols"] == "0":
-            return
-        self._told = now
-        observation = dg.AssetObservation("live_quotes", metadata=heartbeat_metadata(facts))
-        self._context.log_event(observation)
 
 
 live_quotes = dg.AssetSpec(
@@ -140,8 +73,9 @@ class Why(dg.Config):
 def _switch(market_data: MarketDataStream, config: Why, *, on: bool) -> None:
     if not config.reason.strip():
         raise SettingsError("A reason is expected.")
-    store = QuoteStore(market_data.link())
-    store.desire(on=on, by=config.by, reason=config.reason, now=utc_now())
+    with market_data.redis() as link:
+        store = QuoteStore(link)
+        store.desire(on=on, by=config.by, reason=config.reason, now=utc_now())
 
 
 @dg.op(name="switch_off")
@@ -209,7 +143,8 @@ def ticks(
 ) -> dg.MaterializeResult:
     """Bring over what the stream holds, and forget old quotes."""
     files, now = live.tick_files(settings), utc_now()
-    done = drain(TickQueue(market_data.link()), files)
+    with market_data.redis() as link:
+        done = drain(TickQueue(link), files)
     forgotten = files.forget((now - timedelta(days=settings.stream.keep_ticks_days)).date())
     if done.lost:
         context.log.error(f"{done.lost} flushes had left Redis before they were written.")
@@ -235,7 +170,7 @@ def jobs_and_sensors(
     settings: Settings, *, clock: Callable[[], datetime] = utc_now
 ) -> dg.Definitions:
     """The assets and jobs of the stream, its supervisor, and the schedule of its files."""
-    is_set = bool(settings.redis_url and settings.alpaca.key_id)
+    is_set = settings.alpaca.key_id is not None
 
     @dg.sensor(
         name="market_data_supervisor",

@@ -2,6 +2,7 @@
 
 The handler of a quote only appends. A flush takes what came within a few milliseconds: its cost is
 per flush and not per quote, so ten thousand quotes a second cost what two hundred flushes cost.
+Where the machine is slow and answers take long, more is waiting by then and flushes are larger.
 """
 
 import asyncio
@@ -17,6 +18,9 @@ _log = logging.getLogger(__name__)
 
 SAMPLES: Final = 5_000
 """How many latencies of the last quotes are kept."""
+
+LARGEST: Final = 20_000
+"""Quotes of a flush at most: a megabyte and a bit."""
 
 SAMPLED: Final = 4
 """Every how many quotes the latency of one is noted."""
@@ -44,8 +48,9 @@ class LeaseLostError(Exception):
 class Flusher:
     """Takes quotes one by one and writes them in flushes; for one event loop.
 
-    `clock` tells nanoseconds since 1970. When Redis does not answer, the buffer holds the last
-    `capacity` quotes; older ones are dropped and counted in `overflow`.
+    A flush goes after `seconds`, or at once when `size` quotes wait, and takes all that do. `clock`
+    tells nanoseconds since 1970. When Redis does not answer, the buffer holds the last `capacity`
+    quotes; older ones are dropped and counted in `overflow`.
     """
 
     def __init__(
@@ -149,7 +154,7 @@ class Flusher:
     def _next(self) -> Batch:
         if self._bars:
             return self._bars.popleft()
-        count = min(self._size, len(self._waiting))
+        count = min(LARGEST, len(self._waiting))
         quotes = [self._waiting.popleft() for _ in range(count)]
         self.taken += count
         latest: dict[str, Quote] = {}

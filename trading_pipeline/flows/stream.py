@@ -8,6 +8,7 @@ buffer, and when Redis is back the lease is taken again, unless another process 
 import asyncio
 import logging
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any, Final
 
 from trading_pipeline.adapters.live_store import Wishes
@@ -20,7 +21,6 @@ from trading_pipeline.flows.stream_rules import StreamRules
 
 _log = logging.getLogger(__name__)
 
-BEAT_SECONDS: Final = 1.0
 _REFRESHED_BY_ID: Final = "none yet"
 
 
@@ -110,7 +110,7 @@ class Stream:
                 raise TransientError(why)
             if why != self.situation.problem:
                 self._problem(why)
-            await self._pause(2 * BEAT_SECONDS)
+            await self._pause(2 * self._rules.beat_seconds)
 
     async def _obstacle(self) -> str | None:
         wishes = await self._writer.wishes()
@@ -121,7 +121,7 @@ class Stream:
         return None
 
     async def _keep(self) -> None:
-        """Renew, tell and ask, once a second."""
+        """Renew, tell and ask, again and again."""
         while not self._stopped.is_set():
             try:
                 await self._look()
@@ -129,7 +129,7 @@ class Stream:
                 self._problem(str(error))
             if self._host.until and self._host.now() >= self._host.until:
                 self.stop("The session is over.")
-            await self._pause(BEAT_SECONDS)
+            await self._pause(self._rules.beat_seconds)
 
     async def _look(self) -> None:
         wishes = await self._writer.wishes()
@@ -199,10 +199,9 @@ class Stream:
         task.add_done_callback(self._aside.discard)
 
     async def _pause(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._stopped.wait(), seconds)
-        except TimeoutError:
-            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopped.wait()
 
     async def _leave(self) -> None:
         """Write what waits, tell the end and give the lease back, if Redis answers soon."""

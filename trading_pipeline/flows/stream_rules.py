@@ -12,7 +12,7 @@ class StreamRules(BaseModel):
         default=5, gt=0, description="how long quotes are gathered before they are written"
     )
     flush_size: int = Field(
-        default=1_000, gt=0, le=3_000, description="quotes in a flush at most: then it goes at once"
+        default=1_000, gt=0, le=20_000, description="quotes that are written at once when they wait"
     )
     buffer: int = Field(
         default=200_000,
@@ -21,6 +21,12 @@ class StreamRules(BaseModel):
     )
     lease_seconds: float = Field(
         default=10, ge=3, description="after which another process may stream, if one dies"
+    )
+    beat_seconds: float = Field(
+        default=1,
+        gt=0,
+        le=2,
+        description="how often the lease is renewed, the state is told and wishes are read",
     )
     stale_seconds: float = Field(
         default=60, gt=0, description="a quote older than this is no longer a price"

@@ -54,6 +54,7 @@ def drain(
             drain = _Drain(queue, files, placed)
             for part in _parts(queue.entries(), part_rows):
                 drain.write(part)
+            drain.done.lost += queue.missed
             for hour in sorted(drain.done.hours):
                 _bars(files, hour)
     except Timeout as error:

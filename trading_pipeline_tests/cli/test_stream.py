@@ -6,18 +6,23 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
 from trading_pipeline import cli
+from trading_pipeline.adapters.embedded_valkey import running
 from trading_pipeline.adapters.ledger import Ledger
+from trading_pipeline.adapters.live_store import QuoteStore, RedisLink
+from trading_pipeline.defs.live import own_stream
+from trading_pipeline.errors import TransientError
+from trading_pipeline.settings import Settings
 from trading_pipeline_tests.alpaca_twin import KEY, SECRET, AlpacaTwin
 from trading_pipeline_tests.alpaca_twin.streams import quote
 from trading_pipeline_tests.fakes import NOW, filled, make_decision, make_fill, make_order
+from trading_pipeline_tests.sockets import listening
 
 PROGRAM = Path(sys.executable).parent / "trading-pipeline"
 
@@ -32,6 +37,7 @@ def twin() -> Iterator[AlpacaTwin]:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a ledger that holds ten shares of AAPL."""
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.setenv("TP_STREAM__BEAT_SECONDS", "0.05")
     (tmp_path / "data").mkdir()
     ledger = Ledger(f"sqlite:///{tmp_path / 'data' / 'ledger.db'}")
     ledger.create()
@@ -50,6 +56,13 @@ def with_key(twin: AlpacaTwin, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TP_FEED__URL", twin.data_stream_url)
 
 
+def until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
+
+
 def test_without_a_key_the_stream_says_what_is_missing(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -57,14 +70,16 @@ def test_without_a_key_the_stream_says_what_is_missing(
     assert "TP_ALPACA__KEY_ID" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("redis", ["configured", "of the data folder"])
 def test_the_switch_and_wishes_are_seen_in_the_status(
     project: Path,
+    redis: str,
     redis_url: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert cli.run(["stream", "status"]) == 3, "there is no other process to ask"
-    monkeypatch.setenv("TP_REDIS_URL", redis_url)
+    if redis == "configured":
+        monkeypatch.setenv("TP_REDIS_URL", redis_url)
 
     assert cli.run(["stream", "subscribe", "msft", "aapl"]) == 0
     assert cli.run(["stream", "unsubscribe", "MSFT"]) == 0
@@ -72,36 +87,49 @@ def test_the_switch_and_wishes_are_seen_in_the_status(
     assert cli.run(["stream", "subscribe"]) == 3
     assert cli.run(["stream", "stop", "--reason", " "]) == 3
     capsys.readouterr()
+    assert cli.run(["stream", "status", "--stand-by"]) == 0, "there is no key: none has to live"
+    capsys.readouterr()
     assert cli.run(["stream", "status", "--json"]) == 1
     said = json.loads(capsys.readouterr().out)
     assert (said["alive"], said["desired"], said["manual"]) == (False, "off", ["AAPL"])
     assert (said["by"], said["reason"]) == ("ada", "odd quotes")
     assert cli.run(["stream", "start", "--reason", "back"]) == 0
+    assert running(project / "data" / "redis") is None, "nothing is left behind"
 
 
-def test_a_stream_of_its_own_ends_on_sigterm_and_leaves_quotes_in_files_and_no_server(
-    project: Path, twin: AlpacaTwin, with_key: None
+def test_without_a_redis_all_who_are_here_share_one_and_it_goes_with_the_last(
+    project: Path, twin: AlpacaTwin, with_key: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = [PROGRAM, "stream"]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=os.environ)
     assert process.stdout
-    port = process.stdout.readline().rpartition(":")[2].strip()
-    end = time.monotonic() + 20
-    while not twin.quotes.subscriptions or not twin.quotes.subscriptions[0].get("quotes"):
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    assert "the data folder's own" in process.stdout.readline()
+    until(lambda: twin.quotes.subscriptions and twin.quotes.subscriptions[0].get("quotes"))
     assert twin.quotes.subscriptions[0]["quotes"] == ["AAPL"], "what is held"
-    twin.call(twin.quotes.send([quote("AAPL", 100.0, 101.0, datetime.now(UTC))]))
-    time.sleep(0.5)
+    assert listening(process.pid) == {"127.0.0.1"}
+    url = running(project / "data" / "redis")
+    assert url
+    twin.call(twin.quotes.send([quote("AAPL", 110.0, 112.0, datetime.now(UTC))]))
+    until(lambda: QuoteStore(RedisLink(url)).everything())
 
+    assert cli.run(["stream", "status", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["heartbeat"]["host"] == "cli"
+    for live in (["--live", "--seconds", "0.1"], []):
+        assert cli.run(["pnl", "--json", *live]) == 0
+        (said,) = json.loads(f"[{capsys.readouterr().out}]")
+        assert (said["positions"][0]["source"], float(said["positions"][0]["price"])) == (
+            "real-time",
+            111,
+        )
+    assert twin.quotes.connections == 1, "live P&L leaves the streaming to who streams already"
     process.send_signal(signal.SIGTERM)
-    said = process.communicate(timeout=20)[0]
+    told = process.communicate(timeout=60)[0]
 
     assert process.returncode == 0
-    assert "Quotes: 1 received, 1 in Redis" in said
+    assert "Quotes: 1 received, 1 in Redis" in told
     assert len(list((project / "data" / "ticks" / "quotes").glob("*/*/*.parquet"))) == 1
-    listening = Path("/proc/net/tcp").read_text()
-    assert f"0100007F:{int(port):04X} 00000000:0000 0A" not in listening
+    with pytest.raises(TransientError):
+        RedisLink(url).health()
 
 
 def test_pnl_without_a_stream_is_at_cost_and_says_so(
@@ -117,22 +145,17 @@ def test_pnl_without_a_stream_is_at_cost_and_says_so(
     assert "Real-time: 0 of 1" in printed
 
 
-def test_live_pnl_streams_for_itself_when_there_is_no_redis(
-    project: Path, twin: AlpacaTwin, with_key: None, capsys: pytest.CaptureFixture[str]
+def test_live_pnl_streams_for_itself_when_nobody_does(
+    project: Path, twin: AlpacaTwin, with_key: None
 ) -> None:
-    def tell() -> None:
-        while not twin.quotes.subscriptions or not twin.quotes.subscriptions[0].get("quotes"):
-            time.sleep(0.02)
+    with own_stream(Settings.load()) as store:
+        until(lambda: twin.quotes.subscriptions and twin.quotes.subscriptions[0].get("quotes"))
         twin.call(twin.quotes.send([quote("AAPL", 110.0, 112.0, datetime.now(UTC))]))
+        until(lambda: store.latest(["AAPL"]))
+        assert store.heartbeat()["host"] == "pnl"
 
-    other = Thread(target=tell)
-    other.start()
-    assert cli.run(["pnl", "--live", "--json", "--seconds", "2.5"]) == 0
-    other.join()
-
-    last = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert last["positions"][0]["source"] == "real-time"
-    assert float(last["positions"][0]["price"]) == 111
+    assert len(list((project / "data" / "ticks" / "quotes").glob("*/*/*.parquet"))) == 1
+    assert running(project / "data" / "redis") is None
 
 
 def test_live_pnl_wants_more_than_no_time(project: Path) -> None:

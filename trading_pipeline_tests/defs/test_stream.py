@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from trading_pipeline.adapters.embedded_valkey import running
 from trading_pipeline.adapters.live_store import QuoteStore, RedisLink
 from trading_pipeline.defs import stream
 from trading_pipeline.defs.resources import resources
@@ -18,6 +19,7 @@ from trading_pipeline_tests.alpaca_twin import KEY, SECRET, AlpacaTwin
 from trading_pipeline_tests.alpaca_twin.streams import quote
 
 FRIDAY = datetime(2026, 11, 20, 15, tzinfo=UTC)
+SATURDAY = datetime(2026, 11, 21, 15, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -32,6 +34,7 @@ def settings(redis_url: str, twin: AlpacaTwin, tmp_path: Path) -> Settings:
         home=tmp_path,
         redis_url=redis_url,
         alpaca={"key_id": KEY, "secret_key": SECRET},
+        stream={"beat_seconds": 0.05},
         feed={"url": twin.data_stream_url},
     )
 
@@ -128,10 +131,22 @@ def test_the_supervisor_asks_for_a_run_and_not_for_a_second_one(settings: Settin
     assert (second.run_requests, second.skip_message) == ([], "A run is starting.")
 
 
-def test_without_redis_the_supervisor_says_what_is_missing(settings: Settings) -> None:
+def test_without_a_redis_url_the_stream_uses_that_of_the_data_folder(settings: Settings) -> None:
     bare = settings.model_copy(update={"redis_url": None})
-    with dg.DagsterInstance.ephemeral() as instance:
-        assert "TP_REDIS_URL" in (tick(bare, instance).skip_message or "")
+    folder = bare.data_dir / "redis"
+    market = stream.MarketDataStream(bare, lambda: SATURDAY)
+    assert "closed" in market.decision([]).why
+    assert running(folder) is None, "for nothing to be asked, nothing is started"
+
+    switch(bare, "stop_market_data", "lunch")
+    assert running(folder) is None, "the run is over, and what it said is kept"
+    market = stream.MarketDataStream(bare, lambda: FRIDAY)
+    assert market.decision([]).why == "To be off, by ada: lunch"
+    assert running(folder) == market.kept.link().url, "who watches holds it"
+    switch(bare, "start_market_data", "back")
+    assert market.decision([]).start
+    market.kept.release()
+    assert running(folder) is None
 
 
 def test_a_silent_run_is_failed_for_it(settings: Settings) -> None:
@@ -147,7 +162,7 @@ def test_a_silent_run_is_failed_for_it(settings: Settings) -> None:
     assert again.status is dg.DagsterRunStatus.FAILURE
 
 
-def test_with_a_redis_and_a_key_the_supervisor_is_on_and_without_it_is_off(
+def test_with_a_key_the_supervisor_is_on_and_without_one_it_is_off(
     settings: Settings, tmp_path: Path
 ) -> None:
     def status(of: Settings) -> dg.DefaultSensorStatus:

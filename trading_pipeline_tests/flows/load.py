@@ -6,16 +6,18 @@ import resource
 import subprocess
 import sys
 import time
-from array import array
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from threading import Event, Thread
 
 from trading_pipeline.adapters.alpaca_stream import AlpacaFeed, FeedRules
 from trading_pipeline.adapters.lake import Lake
 from trading_pipeline.adapters.ledger import Ledger
-from trading_pipeline.adapters.live_store import QuoteStore, QuoteWriter, RedisLink
+from trading_pipeline.adapters.live_store import QuoteStore, QuoteWriter, RedisLink, TickQueue
+from trading_pipeline.adapters.tick_files import TickFiles
 from trading_pipeline.core.market.quotes import Batch
 from trading_pipeline.flows.live_pnl import LiveBook
 from trading_pipeline.flows.stream import Stream
@@ -23,6 +25,7 @@ from trading_pipeline.flows.stream_host import settled_memory
 from trading_pipeline.flows.stream_parts import Host, Source
 from trading_pipeline.flows.stream_rules import StreamRules
 from trading_pipeline.flows.subscriptions import Wanted
+from trading_pipeline.flows.ticks import drain
 from trading_pipeline.settings import utc_now
 from trading_pipeline_tests.alpaca_twin import KEY, SECRET
 from trading_pipeline_tests.alpaca_twin.flood import Flood, names
@@ -41,47 +44,62 @@ class Load:
 
 
 class TimedWriter(QuoteWriter):
-    """A writer that notes what each quote took to be in Redis; nothing else differs."""
+    """A writer that notes what each quote took to be in Redis; nothing else differs.
+
+    How often each tenth of a millisecond was seen: as much memory for a second as for an hour.
+    """
 
     def __init__(self, link: RedisLink, *, megabytes: int) -> None:
         super().__init__(link, megabytes=megabytes)
-        self.lags = array("q")
+        self.seen: Counter[int] = Counter()
 
     async def write(self, batch: Batch, *, again: bool = False) -> bool:
         done = await super().write(batch, again=again)
         now = time.time_ns()
-        self.lags.extend([now - quote[1] for quote in batch.rows])
+        self.seen.update([min((now - quote[1]) // 100_000, 600_000) for quote in batch.rows])
         return done
 
     def lag(self, share: float) -> float:
-        ordered = sorted(self.lags)
-        return ordered[min(int(len(ordered) * share), len(ordered) - 1)] / 1e9
+        """Seconds that `share` of the quotes took at most, to a tenth of a millisecond."""
+        left = self.seen.total() * share
+        for tenth in sorted(self.seen):
+            left -= self.seen[tenth]
+            if left <= 0:
+                return (tenth + 1) / 10_000
+        return 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What came of it: quotes sent, in order in Redis, latencies in seconds, memory in bytes."""
+    """What came of it: quotes sent, in order in Redis, latencies in seconds, memory in bytes.
+
+    `cpu` is what a quote took of the processor in the stream's process and `sender_cpu` in the
+    sender's, in seconds: the steadier figure where others use the machine too.
+    """
 
     sent: int
     written: int
     overflow: int
+    trimmed: int
     p50: float
     p99: float
     longest: float
+    cpu: float
+    sender_cpu: float
     memory: tuple[int, ...] = ()
 
 
-def bear(url: str, load: Load, *, keep: bool = True) -> Measured:
-    """Stream the load into the Redis at `url`; `keep` keeps every quote there to be looked at."""
+def bear(url: str, load: Load, *, megabytes: int = 1_000) -> Measured:
+    """Stream the load into the Redis at `url`, which keeps so many megabytes of quotes."""
     with settled_memory(), Flood() as flood:
-        return asyncio.run(_bear(url, flood, load, keep=keep))
+        return asyncio.run(_bear(url, flood, load, megabytes))
 
 
-async def _bear(url: str, flood: Flood, load: Load, *, keep: bool) -> Measured:
+async def _bear(url: str, flood: Flood, load: Load, megabytes: int) -> Measured:
     rules = FeedRules.model_validate(
         {"url": flood.url, "symbol_limit": load.symbols, "reader": load.reader}
     )
-    writer = TimedWriter(RedisLink(url), megabytes=1_000 if keep else 20)
+    writer = TimedWriter(RedisLink(url), megabytes=megabytes)
     source = Source(
         feed=lambda listener: AlpacaFeed(rules, (KEY, SECRET), listener),
         writer=writer,
@@ -92,6 +110,7 @@ async def _bear(url: str, flood: Flood, load: Load, *, keep: bool) -> Measured:
     running = asyncio.ensure_future(stream.run())
     while len(stream.feed.subscribed) < load.symbols:
         await asyncio.sleep(0.02)
+    own, senders = time.process_time(), flood.cpu()
     flood.begin(rate=load.rate, seconds=load.seconds, symbols=load.symbols, batch=load.batch)
     sending = asyncio.ensure_future(asyncio.to_thread(flood.sent))
     memory = []
@@ -106,9 +125,12 @@ async def _bear(url: str, flood: Flood, load: Load, *, keep: bool) -> Measured:
         sent=sent,
         written=flusher.written,
         overflow=flusher.overflow,
+        trimmed=stream.situation.trimmed,
         p50=writer.lag(0.5),
         p99=writer.lag(0.99),
         longest=writer.lag(1),
+        cpu=(time.process_time() - own) / sent,
+        sender_cpu=(flood.cpu() - senders) / sent,
         memory=tuple(memory),
     )
     stream.stop("Enough.")
@@ -135,25 +157,30 @@ def hundred_positions(folder: Path, symbols: Sequence[str]) -> str:
     return url
 
 
-class Looker:
-    """A process that looks at the live P&L again and again while there is a load."""
+class Other:
+    """A process beside a load; what it prints at the end is JSON."""
 
-    def __init__(self, redis_url: str, ledger_url: str, seconds: float) -> None:
-        words = [sys.executable, "-m", __name__, redis_url, ledger_url, str(seconds)]
-        self._process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    def __init__(self, *words: object) -> None:
+        line = [sys.executable, "-m", __name__, *map(str, words)]
+        self._process = subprocess.Popen(
+            line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
 
     def found(self) -> dict[str, float]:
-        """Looks, and seconds from a quote's own time to the P&L that has it."""
-        said, _ = self._process.communicate(timeout=120)
+        """Wait for its end, which it may be waiting to be told; what it found."""
+        said, _ = self._process.communicate("\n", timeout=120)
         return json.loads(said)
 
 
-def look(redis_url: str, ledger_url: str, seconds: float) -> dict[str, float]:
-    """Look for so long; every quote that a look is the first to show counts once."""
+def look(redis_url: str, ledger_url: str, seconds: str) -> dict[str, float]:
+    """Look at the live P&L again and again for so long: looks, and the time from a quote to it.
+
+    Every quote that a look is the first to show counts once; times are in seconds.
+    """
     store, shown, lags, looks = QuoteStore(RedisLink(redis_url)), {}, [], 0
     book = LiveBook(Ledger(ledger_url), Lake(Path()), store.latest, stale_seconds=60)
     book.refresh(utc_now())
-    end = time.monotonic() + seconds
+    end = time.monotonic() + float(seconds)
     while time.monotonic() < end:
         now = utc_now()
         found = book.look(now)
@@ -170,5 +197,23 @@ def look(redis_url: str, ledger_url: str, seconds: float) -> dict[str, float]:
     return {"looks": looks, "p50": ordered[len(lags) // 2], "p99": ordered[int(len(lags) * 0.99)]}
 
 
+def save(redis_url: str, folder: str, seconds: str) -> dict[str, float]:
+    """Bring quotes into files every so many seconds, until told to end, and once more then."""
+    queue, files = TickQueue(RedisLink(redis_url)), TickFiles(Path(folder))
+    told, done = Event(), Counter()
+
+    def listen() -> None:
+        sys.stdin.readline()
+        told.set()
+
+    Thread(target=listen, daemon=True).start()
+    is_last = False
+    while not is_last:
+        is_last = told.wait(float(seconds))
+        part = drain(queue, files)
+        done.update(quotes=part.quotes, parts=part.parts, lost=part.lost)
+    return done
+
+
 if __name__ == "__main__":
-    print(json.dumps(look(sys.argv[1], sys.argv[2], float(sys.argv[3]))))
+    print(json.dumps({"look": look, "save": save}[sys.argv[1]](*sys.argv[2:])))

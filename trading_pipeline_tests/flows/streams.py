@@ -68,7 +68,7 @@ class Rig:
         self.wanted: dict[str, frozenset[str]] = {"positions": frozenset({"A"})}
         self.fault: Exception | None = None
         self.bars: Any = options.pop("bars", None)
-        self.rules = StreamRules(**options.pop("rules", {}))
+        self.rules = StreamRules(**{"beat_seconds": 0.05} | options.pop("rules", {}))
         self.owner = options.pop("owner", "one")
         self.options = options
         self.feeds: list[ScriptedFeed] = []
@@ -108,7 +108,7 @@ async def watched(stream: Stream, check: Check) -> Streamed:
     running = asyncio.ensure_future(stream.run())
     checking = asyncio.ensure_future(check(stream))
     done, _ = await asyncio.wait(
-        {running, checking}, timeout=15, return_when=asyncio.FIRST_COMPLETED
+        {running, checking}, timeout=60, return_when=asyncio.FIRST_COMPLETED
     )
     stream.stop("The test is over.")
     if not done:

@@ -4,12 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import msgpack
+import polars as pl
 import pytest
 from redis import Redis
 
 from trading_pipeline.adapters.live_store import QuoteStore, RedisLink
+from trading_pipeline.adapters.tick_files import ordinal
 from trading_pipeline_tests.alpaca_twin.flood import names
-from trading_pipeline_tests.flows.load import Load, Looker, bear, hundred_positions
+from trading_pipeline_tests.flows.load import Load, Other, bear, hundred_positions
 
 MEGABYTE = 1_000_000
 FULL = pytest.mark.soak
@@ -51,7 +53,7 @@ def test_a_quote_is_in_the_live_pnl_of_100_positions_within_100_ms(
     redis_url: str, tmp_path: Path
 ) -> None:
     ledger_url = hundred_positions(tmp_path, names(100))
-    looker = Looker(redis_url, ledger_url, 16)
+    looker = Other("look", redis_url, ledger_url, 16)
 
     bear(redis_url, Load(rate=10_000, seconds=20, symbols=100))
 
@@ -61,10 +63,23 @@ def test_a_quote_is_in_the_live_pnl_of_100_positions_within_100_ms(
     assert found["p99"] < 0.100
 
 
-@FULL
-def test_ten_minutes_take_no_more_memory_than_one(redis_url: str) -> None:
-    found = bear(redis_url, Load(rate=2_000, seconds=600), keep=False)
+@pytest.mark.parametrize(
+    ("seconds", "every"),
+    [(0.6, 0.2), pytest.param(600, 60, marks=FULL)],
+    ids=["small", "ten-minutes"],
+)
+def test_quotes_go_on_to_files_meanwhile_and_ten_minutes_take_no_more_memory_than_one(
+    redis_url: str, tmp_path: Path, seconds: float, every: float
+) -> None:
+    saver = Other("save", redis_url, tmp_path, every)
 
-    early, late = found.memory[3], found.memory[-1]
+    found = bear(redis_url, Load(rate=10_000, seconds=seconds), megabytes=192)
+
+    saved = saver.found()
+    print(found, saved)
+    early, late = max(found.memory[: len(found.memory) // 2 + 1]), found.memory[-1]
     assert late - early < 20 * MEGABYTE, [round(size / MEGABYTE) for size in found.memory]
-    assert Redis.from_url(redis_url).memory_usage("trading_pipeline:quotes") < 40 * MEGABYTE
+    assert (saved["quotes"], saved["lost"], found.trimmed) == (found.sent, 0, 0)
+    paths = [(ordinal(path.stem.partition("_")[0]), path) for path in tmp_path.rglob("*_*.parquet")]
+    parts = [pl.read_parquet(path, columns=["bid_size"], glob=False) for _, path in sorted(paths)]
+    assert (pl.concat(parts)["bid_size"] == pl.int_range(found.sent, eager=True)).all()

@@ -1,6 +1,8 @@
 """Quotes in Parquet: each one once, whenever the process is killed, and the bars made of them."""
 
 import asyncio
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 from filelock import FileLock
 
 from trading_pipeline.adapters.catalog import Catalog
-from trading_pipeline.adapters.live_store import QuoteWriter
+from trading_pipeline.adapters.live_store import QuoteWriter, TickQueue
 from trading_pipeline.adapters.tick_files import Hour, TickFiles
 from trading_pipeline.core.market.quotes import Batch, Quote
 from trading_pipeline.errors import TransientError
@@ -102,11 +104,59 @@ def test_what_left_redis_before_it_was_written_is_counted(redis_url: str, tmp_pa
     rig, files = Rig(redis_url), TickFiles(tmp_path)
     fill(rig, numbered(0, 10), numbered(10, 20))
     next(rig.queue.entries())
-    rig.redis.xtrim("trading_pipeline:quotes", maxlen=1, approximate=False)
+    fill(rig, numbered(20, 30), numbered(30, 40), numbered(40, 50))
+    rig.redis.xtrim("trading_pipeline:quotes", maxlen=2, approximate=False)
 
     done = drain(rig.queue, files)
+    again = drain(TickQueue(rig.link), files)
 
-    assert (done.lost, numbers(files)) == (1, list(range(10, 20)))
+    assert (done.lost, again.lost) == (3, 0), "two had been handed out, one never was"
+    assert numbers(files) == list(range(30, 50))
+
+
+def test_a_stream_that_takes_too_much_memory_loses_its_oldest(redis_url: str) -> None:
+    rig = Rig(redis_url)
+    sizes = [10, 20_000, *[10] * 50, 5_000]
+
+    async def work() -> None:
+        writer = QuoteWriter(rig.link, megabytes=1)
+        assert await writer.acquire("filler") is None
+        for size in sizes:
+            assert await writer.write(Batch([quote("A", number) for number in range(size)], 1))
+        assert await writer.trim() == len(sizes) - rig.queue.waiting() > 1
+        assert await writer.trim() == 0
+        await writer.release()
+
+    asyncio.run(work())
+
+    kept = [len(entry.rows or ()) for entry in rig.queue.entries()]
+    assert kept == sizes[-len(kept) :]
+    assert len(kept) > 20
+
+
+KILLED_AFTER_ITS_FIRST_FILE = """
+import os, sys
+from pathlib import Path
+from trading_pipeline.adapters.live_store import RedisLink, TickQueue
+from trading_pipeline.adapters.tick_files import TickFiles
+from trading_pipeline.flows.ticks import drain
+queue, files = TickQueue(RedisLink(sys.argv[1])), TickFiles(Path(sys.argv[2]))
+drain(queue, files, part_rows=10, placed=lambda: os.kill(os.getpid(), 9))
+"""
+
+
+def test_a_process_that_is_killed_between_file_and_acknowledgment_costs_no_quote(
+    redis_url: str, tmp_path: Path
+) -> None:
+    rig, files = Rig(redis_url), TickFiles(tmp_path)
+    fill(rig, *(numbered(10 * k, 10 * k + 10) for k in range(3)))
+    words = [sys.executable, "-c", KILLED_AFTER_ITS_FIRST_FILE, redis_url, tmp_path]
+    assert subprocess.run(words, check=False).returncode == -9
+    assert numbers(files) == list(range(10))
+
+    drain(rig.queue, files)
+
+    assert numbers(files) == list(range(30))
 
 
 def test_minute_bars_are_made_of_sound_quotes_and_of_the_vendors_in_a_gap(

@@ -11,6 +11,7 @@ from alpaca.data.enums import DataFeed  # noqa: TID253 - see above
 from alpaca.data.live.stock import StockDataStream  # noqa: TID253
 
 from trading_pipeline.adapters.alpaca_stream.errors import StreamError
+from trading_pipeline.adapters.alpaca_stream.frames import Socket
 from trading_pipeline.adapters.alpaca_stream.rules import FeedRules
 from trading_pipeline.core.market.quotes import Quote
 
@@ -35,9 +36,9 @@ class Client(StockDataStream):
             url_override=rules.address,
             data_timeout=None,
             websocket_params={
+                "create_protocol": Socket,
                 "ping_interval": 10,
                 "ping_timeout": 20,
-                "max_queue": 4096,
                 "open_timeout": rules.answer_seconds,
                 "close_timeout": 2,
                 "compression": None,
@@ -70,6 +71,7 @@ class Client(StockDataStream):
 
     async def read(self) -> None:
         """Take quotes until the connection ends, which raises."""
+        self._socket.merges = True
         if not self._fast:
             await self._consume()
             return

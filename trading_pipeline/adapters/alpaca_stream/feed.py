@@ -19,6 +19,8 @@ _log = logging.getLogger(__name__)
 
 SYMBOL_LIMIT: Final = 405
 CONNECTION_LIMIT: Final = 406
+CLOSE_SECONDS: Final = 3
+CANCEL_SECONDS: Final = 0.1
 FINAL: Final = frozenset({400, 401, 402, 408, 409})
 """Codes after which the same request gets the same answer: keys, plan and syntax."""
 
@@ -95,7 +97,8 @@ class AlpacaFeed:
 
         try:
             await self._client.want(self._wanted[: self._limit])
-            await asyncio.wait_for(self._client.open(), self._rules.answer_seconds)
+            async with asyncio.timeout(self._rules.answer_seconds):
+                await self._client.open()
             self._client.epoch += 1
             self._tell.connected(self._client.epoch)
             return await self._read()
@@ -124,9 +127,7 @@ class AlpacaFeed:
                 return "The connection ended"
             return f"No quote came for {seconds:g} seconds"
         finally:
-            for task in (reading, watching):
-                task.cancel()
-            await asyncio.gather(reading, watching, return_exceptions=True)
+            await _ended(reading, watching)
 
     async def _silence(self, seconds: float) -> None:
         """Return when no quote came for `seconds` though the market is open and some are due."""
@@ -152,4 +153,14 @@ class AlpacaFeed:
 
     async def _close(self) -> None:
         with contextlib.suppress(Exception):  # it is dead already, or has never lived
-            await asyncio.wait_for(self._client.close(), 3)
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._client.close()
+
+
+async def _ended(*tasks: "asyncio.Future[None]") -> None:
+    """Cancel tasks until they end: alpaca-py can overhear it when a quote comes just then."""
+    while waiting := {task for task in tasks if not task.done()}:
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting, timeout=CANCEL_SECONDS)
+    await asyncio.gather(*tasks, return_exceptions=True)

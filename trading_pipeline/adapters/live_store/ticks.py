@@ -29,12 +29,16 @@ class Entry(NamedTuple):
 
 
 class TickQueue:
-    """For one consumer at a time; raises TransientError when Redis does not answer."""
+    """For one consumer at a time; raises TransientError when Redis does not answer.
+
+    `missed` counts the entries that left the stream before they were handed out even once.
+    """
 
     def __init__(self, link: RedisLink, *, namespace: str = NAMESPACE) -> None:
         """Name the place; nothing connects yet."""
         self._link = link
         self._key = Keys(namespace).quotes
+        self.missed = 0
 
     def entries(self) -> Iterator[Entry]:
         """Yield what was handed out and never acknowledged, then what is new, until there is none.
@@ -42,14 +46,16 @@ class TickQueue:
         In the order of arrival. An entry is handed out again until `acknowledge` has its id.
         """
         self._join()
-        after = "0"
+        after, new, before = "0", 0, self._passed()
         while after:
             found = self._read(after)
+            new += len(found) if after == ">" else 0
             yield from found
             if after != ">":  # those that a killed consumer left behind
                 after = found[-1].id if found else ">"
             elif not found:
                 after = ""
+        self.missed += max(self._passed() - before - new, 0)
 
     def acknowledge(self, ids: Sequence[str]) -> None:
         """Take entries out of the queue and, up to the last of them, out of the stream."""
@@ -78,6 +84,12 @@ class TickQueue:
                     raise
 
         self._link.ask(join)
+
+    def _passed(self) -> int:
+        """How many entries there have been up to the last one that was handed out."""
+        groups = self._link.ask(lambda redis: redis.xinfo_groups(self._key))
+        read = {group["name"]: group["entries-read"] for group in groups}
+        return int(read.get(GROUP.encode()) or 0)
 
     def _read(self, after: str) -> list[Entry]:
         import msgpack  # noqa: PLC0415 - heavy: on first use

@@ -22,6 +22,8 @@ PRICE_SECONDS: Final = 300
 """For which the latest quotes are kept after the last flush; readers judge each by its age."""
 
 MEGABYTES: Final = 192
+LOOKS: Final = 30
+"""Every which look at the size of the stream is at all of it and not at a few of its nodes."""
 
 _TAKE: Final = """
 local held = redis.call('GET', KEYS[1])
@@ -35,10 +37,10 @@ _WRITE: Final = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 if redis.call('GET', KEYS[2]) == ARGV[2] then return 2 end
 redis.call('SET', KEYS[2], ARGV[2], 'PX', 3600000)
-if #ARGV > 7 then
-  redis.call('HSET', KEYS[3], unpack(ARGV, 8))
-  redis.call('EXPIRE', KEYS[3], ARGV[3])
+for first = 8, #ARGV, 4000 do
+  redis.call('HSET', KEYS[3], unpack(ARGV, first, math.min(first + 3999, #ARGV)))
 end
+if #ARGV > 7 then redis.call('EXPIRE', KEYS[3], ARGV[3]) end
 local head = {'kind', ARGV[4], 'epoch', ARGV[5], 'count', ARGV[6]}
 redis.call('XADD', KEYS[4], '*', 'rows', ARGV[7], unpack(head))
 redis.call('PUBLISH', KEYS[4], ARGV[7])
@@ -54,10 +56,19 @@ return 1
 """
 
 _TRIM: Final = """
-local used, limit = redis.call('MEMORY', 'USAGE', KEYS[1]) or 0, tonumber(ARGV[1])
-if used <= limit then return 0 end
-local keep = math.floor(redis.call('XLEN', KEYS[1]) * limit / used * 0.9)
-return redis.call('XTRIM', KEYS[1], 'MAXLEN', '~', keep)
+local limit, dropped, samples = tonumber(ARGV[1]), 0, ARGV[2]
+local used = redis.call('MEMORY', 'USAGE', KEYS[1], 'SAMPLES', samples) or 0
+if samples ~= '0' and used > limit / 2 then
+  samples, used = '0', redis.call('MEMORY', 'USAGE', KEYS[1], 'SAMPLES', 0)
+end
+local length = redis.call('XLEN', KEYS[1])
+while samples == '0' and used > limit and length > 0 do
+  local keep = math.floor(length * limit / used * 0.9)
+  dropped = dropped + redis.call('XTRIM', KEYS[1], 'MAXLEN', '=', keep)
+  used = redis.call('MEMORY', 'USAGE', KEYS[1], 'SAMPLES', 0) or 0
+  length = redis.call('XLEN', KEYS[1])
+end
+return dropped
 """
 
 _RELEASE: Final = """
@@ -102,6 +113,7 @@ class QuoteWriter:
         self._bytes = megabytes * 1_000_000
         self._lease = self._owner = ""
         self._number = 0
+        self._looks = 0
         self._opened: Redis | None = None
         self._scripts: dict[str, Any] = {}
 
@@ -165,8 +177,9 @@ class QuoteWriter:
 
     async def trim(self) -> int:
         """Drop the oldest entries of a stream that takes too much memory; return how many."""
-        arguments = [self._keys.quotes], [self._bytes]
-        return int(await self._run(_TRIM, *arguments))
+        samples = 5 if self._looks % LOOKS else 0
+        self._looks += 1
+        return int(await self._run(_TRIM, [self._keys.quotes], [self._bytes, samples]))
 
     async def release(self) -> None:
         """Give the lease back when it is ours, and close the connection."""
