@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 _BOUND: ContextVar[dict[str, str]] = ContextVar("bound", default={})  # noqa: B039 - never mutated
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
@@ -21,6 +21,18 @@ _BLOT: Final = "***"
 _SHORTEST_SECRET: Final = 4
 _URL_PASSWORD: Final = re.compile(r"(?<=://)([^\s:/@\"']*):[^\s/@\"']+(?=@)")
 _hidden: set[str] = set()
+_named: dict[str, str] = {"service": "trading-pipeline"}
+
+
+class LogRules(BaseModel):
+    """How long it is kept what runs have said."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    output_days: int = Field(default=30, ge=1, description="days what a run printed is kept")
+    watch_days: int = Field(
+        default=7, ge=1, description="days the records of runs are kept that only watched"
+    )
 
 
 def bind(**fields: str) -> None:
@@ -34,6 +46,11 @@ def bind_run(run_id: str) -> None:
     Every process of a run has its id, so all of them agree on the trace and nothing is passed on.
     """
     bind(run_id=run_id, trace_id=run_id.replace("-", ""))
+
+
+def name_service(service: str) -> None:
+    """Put the name of what this process is on every line: a command, or Dagster."""
+    _named["service"] = service
 
 
 def hide(secrets: Iterable[str]) -> None:
@@ -70,7 +87,7 @@ def redacted(text: str) -> str:
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as one line of JSON: timestamp (UTC, ms, Z), level, logger, message, fields."""
+    """A record as one line of JSON: time (UTC, ms, Z), level, service, logger, message, fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line; fields given by `extra=` stand beside the bound ones."""
@@ -78,6 +95,7 @@ class JsonFormatter(logging.Formatter):
         line: dict[str, Any] = {
             "timestamp": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "level": record.levelname,
+            **_named,
             "logger": record.name,
             "source": f"{record.filename}:{record.lineno}",
             "message": record.getMessage(),

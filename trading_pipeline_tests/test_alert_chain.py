@@ -88,7 +88,7 @@ def test_a_breaker_that_trips_calls_within_a_minute(
 
     program = Path(sys.executable).parent / "trading-pipeline"
     started(program, "metrics", f"--port={ports['metrics']}", DAGSTER_HOME=str(home))
-    wait(answers(f"http://127.0.0.1:{ports['metrics']}/metrics"), 30)
+    wait(answers(f"http://127.0.0.1:{ports['metrics']}/metrics"), 90)
     started(
         alertmanager,
         f"--config.file={tmp_path / 'alertmanager.yml'}",
@@ -96,6 +96,7 @@ def test_a_breaker_that_trips_calls_within_a_minute(
         f"--web.listen-address=127.0.0.1:{ports['alertmanager']}",
         "--cluster.listen-address=",
     )
+    wait(answers(f"http://127.0.0.1:{ports['alertmanager']}/-/ready"), 60)
     started(
         prometheus,
         f"--config.file={tmp_path / 'prometheus.yml'}",
@@ -103,7 +104,7 @@ def test_a_breaker_that_trips_calls_within_a_minute(
         f"--web.listen-address=127.0.0.1:{ports['prometheus']}",
     )
     # What fires before Prometheus knows of Alertmanager is sent again after a minute.
-    wait(lambda: got(receiver, "/dead"), 90)
+    wait(lambda: got(receiver, "/dead"), 180)
     assert not any("BreakerTripped" in said for said in got(receiver, "/slack"))
 
     ledger = Ledger(f"sqlite:///{home / 'data/ledger.db'}")

@@ -124,13 +124,53 @@ def test_libraries_speak_json_too_where_nobody_else_has_a_say() -> None:
     )
     first, second = map(json.loads, done.stderr.splitlines())
 
+    assert first["service"] == second["service"] == "trading-pipeline"
     assert (first["logger"], first["message"]) == ("trading_pipeline.x", "ours")
     assert (second["logger"], second["message"]) == ("httpx", "theirs at http://a:***@c/")
 
 
+@pytest.fixture
+def _json_of_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a server does when it loads the definitions, put back afterward."""
+    from dagster._core.execution import context_creation_job as runs  # noqa: PLC0415 - heavy
+
+    from trading_pipeline.defs.console import speak_json  # noqa: PLC0415
+
+    monkeypatch.setattr(runs, "default_system_loggers", vars(runs)["default_system_loggers"])
+    speak_json()
+
+
+@pytest.mark.usefixtures("_planted", "_json_of_runs")
+def test_dagster_says_the_same_kind_of_lines_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    import dagster as dg  # noqa: PLC0415 - heavy: on first use
+
+    @dg.op
+    def fail(context: dg.OpExecutionContext) -> None:
+        context.log.info("before")
+        raise ValueError("the key PLANTEDKEYID is refused")
+
+    @dg.job
+    def failing() -> None:
+        fail()
+
+    result = failing.execute_in_process(raise_on_error=False)
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+    assert {line["trace_id"] for line in lines} == {result.run_id.replace("-", "")}
+    assert {line["job_name"] for line in lines} == {"failing"}
+    said, step, run = lines
+    assert (said["message"], said["step_key"], said["level"]) == ("before", "fail", "INFO")
+    assert (step["event"], step["level"]) == ("STEP_FAILURE", "ERROR")
+    assert "the key *** is refused" in step["error"]
+    assert run["event"] == "PIPELINE_FAILURE"
+
+
 @pytest.mark.soak
 def test_a_planted_secret_is_in_nothing_that_a_day_leaves(home: Path) -> None:
-    """Reports, Dagster's records and events, the ledger, the lake, and what was printed."""
+    """Reports, Dagster's records and events, the ledger, the lake, and what was printed.
+
+    Of a day that succeeds, and of one that fails because nobody answers.
+    """
     planted = {
         "TP_ALPACA__KEY_ID": "PLANTEDkeyid",
         "TP_ALPACA__SECRET_KEY": "PLANTEDsecretkey",
@@ -146,6 +186,10 @@ def test_a_planted_secret_is_in_nothing_that_a_day_leaves(home: Path) -> None:
 
     assert code == 0, errors
     assert '"level": "INFO"' in errors
+    assert "PLANTED" not in out + errors
+    planted["TP_LEDGER_URL"] = "postgresql://ada:PLANTEDledger@127.0.0.1:1/ledger"
+    code, out, errors = whole_day.paper_run(home, "--as-of-date", "2012-11-05", **planted)
+    assert code == 1, errors
     assert "PLANTED" not in out + errors
     left = [path for path in home.rglob("*") if path.is_file()]
     assert len(left) > 50

@@ -1,8 +1,9 @@
 """Dagster's records of runs, read by SQL: importing Dagster takes a second, a scrape must not."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +13,8 @@ from sqlalchemy import exc
 from trading_pipeline.errors import MissingDataError, TransientError
 
 _PATIENCE: Final = {"connect_timeout": 2}
+_RUNS_FILE: Final = "history/runs.db"
+_SCHEDULES_FILE: Final = "schedules/schedules.db"
 _COUNTS: Final = sa.text(
     "SELECT pipeline_name, status, count(*), max(end_time) FROM runs GROUP BY pipeline_name, status"
 )
@@ -20,6 +23,15 @@ _FAILED: Final = sa.text(
     "SELECT run_id, pipeline_name, partition, end_time FROM runs "
     "WHERE status = 'FAILURE' AND end_time > :since ORDER BY end_time"
 )
+
+_SCHEDULES: Final = sa.text(
+    "SELECT instigator_body FROM instigators "
+    "WHERE instigator_type = 'SCHEDULE' AND status = 'RUNNING'"
+)
+
+_DAEMON: Final = sa.text(
+    "SELECT max(timestamp) AS seen_at FROM daemon_heartbeats WHERE daemon_type = 'SCHEDULER'"
+).columns(seen_at=sa.DateTime)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +61,8 @@ class RunRecords:
     """The records in a PostgreSQL database, or in the SQLite file under a home."""
 
     def __init__(self, *, url: str | None, home: Path) -> None:
-        self._url, self._file = url, home / "data" / "dagster" / "history" / "runs.db"
+        self._url, self._folder = url, home / "data" / "dagster"
+        self._engines: dict[Path, sa.Engine] = {}
 
     def jobs(self) -> list[JobRuns]:
         """Return the counts by job and status.
@@ -68,11 +81,24 @@ class RunRecords:
             for run_id, job, partition, ended in self._rows(_FAILED, since=seconds)
         ]
 
-    def _rows(self, query: sa.TextClause, **values: float) -> Sequence[Any]:
-        if self._url is None and not self._file.is_file():
-            raise MissingDataError(f"There are no records at {self._file}: the first run makes it.")
+    def schedules_on(self) -> set[str]:
+        """Return the names of the schedules that are switched on; raises as `jobs`."""
+        bodies = self._rows(_SCHEDULES, file=_SCHEDULES_FILE)
+        return {json.loads(body)["origin"]["job_name"] for (body,) in bodies}
+
+    def daemon_seen_at(self) -> datetime | None:
+        """Return when the daemon last told that it minds schedules; raises as `jobs`."""
+        ((seen_at,),) = self._rows(_DAEMON)
+        return seen_at.replace(tzinfo=UTC) if seen_at else None
+
+    def _rows(
+        self, query: sa.Executable, *, file: str = _RUNS_FILE, **values: float
+    ) -> Sequence[Any]:
+        path = self._folder / file
+        if self._url is None and not path.is_file():
+            raise MissingDataError(f"There are no records at {path}: the first run makes it.")
         try:
-            with self._engine.connect() as connection:
+            with self._engine(path).connect() as connection:
                 return connection.execute(query, values).all()
         except exc.ProgrammingError as error:
             raise MissingDataError(
@@ -81,9 +107,13 @@ class RunRecords:
         except exc.SQLAlchemyError as error:
             raise TransientError("The database of Dagster's records does not answer.") from error
 
-    @cached_property
-    def _engine(self) -> sa.Engine:
+    def _engine(self, path: Path) -> sa.Engine:
+        if path not in self._engines:
+            self._engines[path] = self._opened(path)
+        return self._engines[path]
+
+    def _opened(self, path: Path) -> sa.Engine:
         if self._url is None:
-            return sa.create_engine(f"sqlite:///file:{self._file}?mode=ro&uri=true")
+            return sa.create_engine(f"sqlite:///file:{path}?mode=ro&uri=true")
         address = sa.make_url(self._url).set(drivername="postgresql+psycopg2")
         return sa.create_engine(address, pool_pre_ping=True, connect_args=_PATIENCE)

@@ -5,13 +5,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
 from trading_pipeline import logs
-from trading_pipeline.adapters.web_guard import Door, Guard, Role
 from trading_pipeline.adapters.web_guard.request import LOCAL
 from trading_pipeline.cli.page import Page
 from trading_pipeline.errors import SettingsError
@@ -48,8 +46,7 @@ def ui(
     """
     settings = Settings.load()
     logs.configure(settings.log_level)
-    passwords = settings.web.passwords()
-    if host not in LOCAL and not passwords:
+    if not settings.web.passwords() and host not in LOCAL:
         raise SettingsError(
             f"{host} is reached by others: set TP_WEB__OPERATOR_PASSWORD_FILE, or listen on "
             "127.0.0.1."
@@ -60,22 +57,22 @@ def ui(
         raise SettingsError(
             f"{settings.home} has no {WORKSPACE}: run in the project's folder or set DAGSTER_HOME."
         )
-    with _daemon(file, wanted=daemon), _workspace(file) as workspace:
-        application = Guard(
-            _application(workspace),
-            Door(passwords, monotonic),
-            hosts=settings.web.hosts,
-            read_only=read_only,
-        )
+    with (
+        _daemon(file, wanted=daemon),
+        _workspace(file, read_only=read_only) as workspace,
+    ):
         Page().line("Dagster", f"http://{host}:{port}")
-        _serve(application, host, port)
+        _serve(workspace, host, port)
     return 0
 
 
-def _serve(application: Guard, host: str, port: int) -> None:
+def _serve(workspace: "WorkspaceProcessContext", host: str, port: int) -> None:
     import uvicorn  # noqa: PLC0415 - heavy: on first use
 
-    uvicorn.run(application, host=host, port=port, log_level="warning", server_header=False)
+    from trading_pipeline.web_pages import GuardedPages  # noqa: PLC0415 - heavy: on first use
+
+    pages = GuardedPages(workspace, live_data_poll_rate=2000).create_asgi_app()
+    uvicorn.run(pages, host=host, port=port, log_config=None, server_header=False)  # ours are set
 
 
 @contextmanager
@@ -100,7 +97,7 @@ def _daemon(file: Path, *, wanted: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _workspace(file: Path) -> "Iterator[WorkspaceProcessContext]":
+def _workspace(file: Path, *, read_only: bool) -> "Iterator[WorkspaceProcessContext]":
     import dagster as dg  # noqa: PLC0415 - heavy: on first use
     from dagster._core.workspace.context import WorkspaceProcessContext  # noqa: PLC0415
     from dagster._core.workspace.load_target import WorkspaceFileTarget  # noqa: PLC0415
@@ -110,20 +107,7 @@ def _workspace(file: Path) -> "Iterator[WorkspaceProcessContext]":
         instance.optimize_for_webserver(
             statement_timeout=15_000, pool_recycle=3600, max_overflow=20
         )
-        with WorkspaceProcessContext(instance, target, version=dg.__version__) as workspace:
+        with WorkspaceProcessContext(
+            instance, target, version=dg.__version__, read_only=read_only
+        ) as workspace:
             yield workspace
-
-
-def _application(workspace: "WorkspaceProcessContext") -> Any:
-    from dagster_webserver.webserver import DagsterWebserver  # noqa: PLC0415 - heavy: on first use
-
-    class Pages(DagsterWebserver):
-        """Dagster's own pages; who may only look finds all buttons gray."""
-
-        def _make_request_context(self, conn: Any) -> Any:
-            context: Any = super()._make_request_context(conn)
-            if conn.scope["state"]["role"] is Role.VIEWER:
-                context._read_only = True
-            return context
-
-    return Pages(workspace, live_data_poll_rate=2000).create_asgi_app()

@@ -34,13 +34,13 @@ def dagster() -> Iterator[tuple[Any, Any]]:
     from dagster._core.workspace.context import WorkspaceProcessContext  # noqa: PLC0415
     from dagster._core.workspace.load_target import EmptyWorkspaceTarget  # noqa: PLC0415
 
-    from trading_pipeline.cli.ui import _application  # noqa: PLC0415
+    from trading_pipeline.web_pages import Pages  # noqa: PLC0415
 
     with (
         dg.instance_for_test() as instance,
         WorkspaceProcessContext(instance, EmptyWorkspaceTarget()) as workspace,
     ):
-        yield _application(workspace), instance
+        yield Pages(workspace).create_asgi_app(), instance
 
 
 @pytest.fixture
@@ -56,7 +56,8 @@ def ask(app: Any, method: str, path: str, **options: Any) -> httpx.Response:
     """One request; redirects are not followed."""
 
     async def asked() -> httpx.Response:
-        transport = httpx.ASGITransport(app=app)
+        client = (options.pop("peer", "127.0.0.1"), 40000)
+        transport = httpx.ASGITransport(app=app, client=client)
         base = options.pop("base_url", "http://127.0.0.1:3000")
         async with httpx.AsyncClient(transport=transport, base_url=base) as client:
             return await client.request(method, path, **options)
@@ -142,6 +143,23 @@ def test_the_pages_own_requests_pass(dagster: tuple[Any, Any], clock: Clock) -> 
     assert answer.status_code == 200
     assert "mine" in limits(instance)
     assert ask(guard, "GET", "/").status_code == 200
+
+
+def test_without_a_password_no_other_machine_is_answered(
+    dagster: tuple[Any, Any], clock: Clock
+) -> None:
+    """Whatever name it says it asks for, and however Dagster was told to listen."""
+    open_door, locked = (
+        Guard(dagster[0], Door({}, clock)),
+        Guard(dagster[0], Door(PASSWORDS, clock)),
+    )
+
+    for peer, code in {"192.0.2.7": 403, "::ffff:192.0.2.7": 403, "x": 403, "::1": 200}.items():
+        assert ask(open_door, "POST", "/graphql", json=QUERY, peer=peer).status_code == code, peer
+        assert ask(open_door, "GET", "/server_info", peer=peer).status_code == code, peer
+    auth = ("operator", OPERATOR)
+    answer = ask(locked, "POST", "/graphql", json=QUERY, peer="192.0.2.7", auth=auth)
+    assert answer.status_code == 200
 
 
 def test_nobody_sees_anything_before_logging_in(dagster: tuple[Any, Any], clock: Clock) -> None:

@@ -78,6 +78,62 @@ def test_four_at_once_make_the_databases_of_a_server_once(
     assert "database made" not in again[0][1]
 
 
+@pytest.mark.soak
+def test_four_at_once_make_the_files_of_a_folder_once(tmp_path: Path) -> None:
+    home = whole_day.make_checkout(tmp_path / "home")
+
+    said = at_once(home, 4)
+
+    assert [code for code, _ in said] == [0] * 4, said
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_the_registry_of_an_older_version_is_brought_up_to_date(
+    tmp_path: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
+    home = whole_day.make_checkout(tmp_path / "home")
+    (home / "data/mlflow").mkdir(parents=True)
+    uri = f"sqlite:///{home / 'data/mlflow/mlflow.db'}"
+    if kind == "postgresql":
+        uri = request.getfixturevalue("postgres_url").replace("://", "+psycopg2://", 1)
+    older = make_older_registry(uri)
+
+    ((code, said),) = at_once(home, 1, TP_MLFLOW_TRACKING_URI=uri)
+
+    assert code == 0, said
+    with sa.create_engine(uri).connect() as connection:
+        found = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+        names = connection.scalars(sa.text("SELECT name FROM experiments")).all()
+    assert found != older
+    assert "kept" in names
+
+
+def make_older_registry(uri: str) -> str:
+    """MLflow's tables as of the migration before the last, with an experiment; returns which."""
+    from alembic import command  # noqa: PLC0415 - heavy, as is MLflow
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+    from mlflow.store.db.utils import _get_alembic_config  # noqa: PLC0415
+    from mlflow.store.tracking.dbmodels.initial_models import Base  # noqa: PLC0415
+
+    config = _get_alembic_config(uri)
+    scripts = ScriptDirectory.from_config(config)
+    head = scripts.get_current_head()
+    assert head is not None
+    older = str(scripts.get_revision(head).down_revision)
+    engine = sa.create_engine(uri)
+    Base.metadata.create_all(engine)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, older)
+        columns = "experiment_id, name, lifecycle_stage, artifact_location"
+        connection.execute(
+            sa.text(f"INSERT INTO experiments ({columns}) VALUES (7, 'kept', 'active', 'x')")
+        )
+    engine.dispose()
+    return older
+
+
 def test_a_database_is_made_once(postgres_url: str) -> None:
     assert ensure_database(f'{postgres_url}_"odd name') is True
     assert ensure_database(f'{postgres_url}_"odd name') is False

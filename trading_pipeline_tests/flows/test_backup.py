@@ -53,6 +53,12 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> Places:
     return places(tmp_path / "new", request.getfixturevalue("postgres_url") if postgres else None)
 
 
+@pytest.fixture
+def started(tmp_path: Path, ledger_url: str) -> Places:
+    """Where only an empty ledger is, in either database."""
+    return places(tmp_path / "new", ledger_url)
+
+
 def files(folder: Path) -> dict[str, bytes | str]:
     return {
         path.relative_to(folder).as_posix(): str(path.readlink())
@@ -78,42 +84,34 @@ def test_what_is_restored_is_what_was_backed_up(
     assert ModelStore(target.models, "").release(STRATEGY)
 
 
-def test_a_restored_ledger_is_as_guarded_and_writable_as_before(made: Path, target: Places) -> None:
-    restore(made, target)
-    ledger = Ledger(target.ledger_url)
+def test_a_restored_ledger_is_as_guarded_and_writable_as_before(
+    made: Path, started: Places
+) -> None:
+    restore(made, started)
+    ledger = Ledger(started.ledger_url)
     ledger.create()
+    assert ledger.first_session() is not None
 
     ledger.append_halt(TradingState.HALTED, who="ada", reason="restored", at=NOW)
 
     assert ledger.trading_state().reason == "restored"
     with (
         pytest.raises(Exception, match="append-only"),
-        LedgerEngine(target.ledger_url).writing() as connection,
+        LedgerEngine(started.ledger_url).writing() as connection,
     ):
         connection.execute(sa.text("DELETE FROM halts"))
     ledger.close()
 
 
-def test_a_ledger_with_rows_is_never_restored_over(made: Path, target: Places) -> None:
-    ledger = Ledger(target.ledger_url)
-    ledger.create()
+def test_a_ledger_with_rows_is_never_restored_over(made: Path, started: Places) -> None:
+    ledger = Ledger(started.ledger_url)
     ledger.append_halt(TradingState.HALTED, who="ada", reason="mine", at=NOW)
 
     with pytest.raises(SettingsError, match="nothing is overwritten"):
-        restore(made, target)
+        restore(made, started)
 
     assert ledger.trading_state().reason == "mine"
-    assert not target.models.exists()
-    ledger.close()
-
-
-def test_a_ledger_that_was_only_made_is_filled(made: Path, target: Places) -> None:
-    ledger = Ledger(target.ledger_url)
-    ledger.create()
-
-    restore(made, target)
-
-    assert ledger.first_session() is not None
+    assert not started.models.exists()
     ledger.close()
 
 

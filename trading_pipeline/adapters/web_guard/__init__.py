@@ -18,6 +18,7 @@ from trading_pipeline.adapters.web_guard.request import (
     Refusal,
     refusal_of_form,
     refusal_of_origin,
+    refusal_of_peer,
     refusal_of_role,
 )
 
@@ -72,7 +73,7 @@ class Guard:
             await self._application(scope, receive, send)
             return
         head = Head.of(scope)
-        if refusal := refusal_of_origin(head, self._hosts) or refusal_of_form(head):
+        if refusal := self._refusal(head):
             await _refuse(head, refusal, send)
         elif head.path in {LOGIN, LOGOUT} and not self._door.is_open:
             await self._at_the_door(head, receive, send, secure=scope.get("scheme") == "https")
@@ -84,6 +85,10 @@ class Guard:
             await _answer(send, HTTPStatus.SEE_OTHER, headers={"location": LOGIN})
         else:
             await _refuse(head, Refusal(HTTPStatus.UNAUTHORIZED, "Log in first."), send)
+
+    def _refusal(self, head: Head) -> Refusal | None:
+        stranger = refusal_of_peer(head) if self._door.is_open else None
+        return stranger or refusal_of_origin(head, self._hosts) or refusal_of_form(head)
 
     def _role(self, head: Head) -> Role | None:
         role = Role.OPERATOR if self._door.is_open else self._known(head)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from ipaddress import IPv6Address, ip_address
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -23,13 +24,17 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """The head of a request; header names are in lower case. `is_socket` is a WebSocket's."""
+    """The head of a request; header names are in lower case.
+
+    `is_socket` is a WebSocket's; `peer` is the address that asks, None over a socket of files.
+    """
 
     method: str
     path: str
     query: str
     headers: Mapping[str, str]
     is_socket: bool
+    peer: str | None
 
     @classmethod
     def of(cls, scope: Mapping[str, Any]) -> "Head":
@@ -44,6 +49,7 @@ class Head:
             query=scope.get("query_string", b"").decode("latin-1"),
             headers=headers,
             is_socket=scope["type"] == "websocket",
+            peer=(scope.get("client") or (None,))[0],
         )
 
     @property
@@ -55,6 +61,16 @@ class Head:
     def is_safe(self) -> bool:
         """Whether by its method it changes nothing."""
         return self.method in _SAFE
+
+
+def refusal_of_peer(head: Head) -> Refusal | None:
+    """Refuse another machine: for a door that asks nobody for a password."""
+    if head.peer is None or _is_this_machine(head.peer):
+        return None
+    return Refusal(
+        HTTPStatus.FORBIDDEN,
+        "Without TP_WEB__OPERATOR_PASSWORD_FILE only this machine itself is answered.",
+    )
 
 
 def refusal_of_origin(head: Head, hosts: Collection[str]) -> Refusal | None:
@@ -111,6 +127,15 @@ def _only_queries(body: bytes) -> bool:
         return False
     operations = [d for d in document.definitions if isinstance(d, OperationDefinitionNode)]
     return all(each.operation is not OperationType.MUTATION for each in operations)
+
+
+def _is_this_machine(address: str) -> bool:
+    try:
+        known = ip_address(address)
+    except ValueError:
+        return False
+    mapped = known.ipv4_mapped if isinstance(known, IPv6Address) else None
+    return (mapped or known).is_loopback
 
 
 def _name(host: str) -> str:
