@@ -1,12 +1,12 @@
-# One image for the webserver, the daemon, the stream and MLflow; it runs as a user without rights.
+# One image for the webserver, the daemon, workers, the stream and MLflow; it runs as a user without rights.
 FROM python:3.13-slim-bookworm AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_NO_CACHE=1
 RUN python -m venv /opt/venv && python -m venv /opt/build && /opt/build/bin/pip install uv==0.13.8
 ENV PATH=/opt/build/bin:$PATH
 WORKDIR /build
 COPY pyproject.toml requirements.lock ./
-# What the product needs, without the development tools, at the versions and hashes of the lock.
-RUN uv pip install --python /opt/venv/bin/python --require-hashes --constraint requirements.lock --requirements pyproject.toml \
+# What the product and its workers need, without the development tools, at the versions and hashes of the lock.
+RUN uv pip install --python /opt/venv/bin/python --require-hashes --constraint requirements.lock --requirements pyproject.toml --extra scale \
  && uv pip install --python /opt/build/bin/python --constraint requirements.lock hatchling
 COPY README.md ./
 COPY trading_pipeline trading_pipeline

@@ -11,6 +11,7 @@ PYTHONS := $(PYTHON) $(if $(filter file,$(origin PYTHON)),python3.13 python3.12 
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+TOOLS  := .venv-tools
 UV_PIN := 0.13.8
 UV     := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(BIN)/uv)
 SOURCE := trading_pipeline trading_pipeline_tests docs
@@ -29,7 +30,8 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
-.PHONY: help setup paper-run status ui test coverage soak bench check lint types layers definitions fix docs lock
+.PHONY: help setup paper-run status ui test coverage soak bench browser check lint types layers definitions fix site \
+  audit lock
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -58,6 +60,9 @@ soak: $(READY) ## Run the full-size tests, which take minutes each
 bench: $(READY) ## Measure, and write the figures to a file
 	@$(BIN)/python -m trading_pipeline_tests.benchmarks $(ARGS)
 
+browser: $(READY) $(TOOLS)/.ready ## Use the web UI with a real Chromium; screenshots in build/screenshots
+	PYTHONWARNINGS=ignore::ResourceWarning $(BIN)/python -m pytest -m soak trading_pipeline_tests/test_browser.py $(ARGS)
+
 check: lint types layers definitions ## Judge the code: style, types, layers, definitions
 
 lint: $(READY)
@@ -78,15 +83,31 @@ fix: $(READY) ## Mend what can be mended by a tool: imports, style, generated do
 	$(BIN)/ruff format $(SOURCE)
 	$(BIN)/python docs/generate.py
 
-lock: | $(BIN)/python $(UV) ## Resolve requirements.lock again (ARGS="--upgrade" for newer versions)
-	$(UV) pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes \
-	  --no-emit-index-url --no-header $(ARGS) pyproject.toml --output-file requirements.lock
+site: $(READY) ## Build the documentation as a site in build/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build $(ARGS)  # --quiet would also overlook warnings
+	@echo "build/site/index.html"
+
+audit: $(TOOLS)/.ready ## Ask for known weaknesses of every locked package; silence is no answer
+	$(TOOLS)/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off \
+	  --requirement requirements.lock --requirement requirements-tools.lock $(ARGS)
+
+lock: | $(BIN)/python $(UV) ## Resolve both lock files again (ARGS="--upgrade" for newer versions)
+	$(COMPILE) --extra dev --extra scale $(ARGS) pyproject.toml --output-file requirements.lock
+	$(COMPILE) --group tools --constraint requirements.lock $(ARGS) --output-file requirements-tools.lock
+
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 # sync removes what the lock does not name, the project too: hence the project comes last.
 $(READY): requirements.lock pyproject.toml | $(BIN)/python $(UV)
 	@echo "setting up $(VENV) from requirements.lock (once, about a minute)"
 	@$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# What looks at the product from outside: a second environment, so that the first is the lock and no more.
+$(TOOLS)/.ready: requirements-tools.lock | $(BIN)/python $(UV)
+	@$(BIN)/python -m venv --clear $(TOOLS)
+	@$(UV) pip sync --quiet --python $(TOOLS)/bin/python --require-hashes requirements-tools.lock
 	@touch $@
 
 $(BIN)/python:

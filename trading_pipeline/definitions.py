@@ -15,6 +15,7 @@ warnings.filterwarnings("ignore", message="Parameter `partitions_def`", category
 from trading_pipeline.defs import (  # noqa: E402 - after the filters, which their decorators need
     accounting,
     backtest,
+    console,
     events,
     execution,
     features,
@@ -24,6 +25,7 @@ from trading_pipeline.defs import (  # noqa: E402 - after the filters, which the
     notifications,
     portfolio,
     reconciliation,
+    retention,
     risk,
     schedules,
     strategies,
@@ -65,6 +67,7 @@ def build(settings: Settings) -> dg.Definitions:
         stream.jobs_and_sensors(settings),
         events.jobs_and_sensor(settings),
         reconciliation.jobs_and_schedule(),
+        retention.job_and_schedule(),
     )
 
 
@@ -73,4 +76,6 @@ def defs() -> dg.Definitions:
     """The definitions for the settings of the environment."""
     settings = Settings.load()
     logs.configure(settings.log_level)  # in every process that loads them: servers, runs, steps
+    logs.name_service("dagster")
+    console.speak_json()
     return build(settings)

@@ -7,7 +7,7 @@ environment by each process: it stands in no file, on no command line and in no 
 instance's configuration.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -65,6 +65,7 @@ class EnvSelectedStorage(_Unconfigured, DagsterStorage, ConfigurableClass):
             found = _FileRecords.from_local(str(folder()), inst_data)
         events = found.event_log_storage
         setattr(events, _PLANNED, MethodType(_store_planned_checks, events))
+        setattr(events, _SERVED, _guarded(events.optimize_for_webserver))
         return found
 
 
@@ -123,7 +124,21 @@ class HomeComputeLogs(_Unconfigured, LocalComputeLogManager):
         return LocalComputeLogManager(str(folder() / "storage"), inst_data=inst_data)
 
 
+_SERVED: Final = "optimize_for_webserver"
 _PLANNED: Final = "_store_asset_check_evaluation_planned"
+
+
+def _guarded(prepare: Callable[..., None]) -> Callable[..., None]:
+    """Close the door as well, when Dagster tells a storage that this process serves pages."""
+
+    def prepared(*arguments: Any, **named: Any) -> None:
+        # heavy: only where pages are served
+        from trading_pipeline.web_pages import close_the_door  # noqa: PLC0415
+
+        close_the_door()
+        prepare(*arguments, **named)
+
+    return prepared
 
 
 def _store_planned_checks(

@@ -71,6 +71,9 @@ class DagsterSettings(BaseSettings):
     dagster_url: SecretStr | None = Field(
         default=None, description="PostgreSQL URL of Dagster's records; default SQLite files"
     )
+    celery_url: SecretStr | None = Field(
+        default=None, description="redis:// URL of the workers' queue; default: runs stay here"
+    )
 
 
 class Settings(DagsterSettings):
@@ -97,6 +100,10 @@ class Settings(DagsterSettings):
         default="sample", description="where bars and corporate actions come from"
     )
     files: FileSource = FileSource()
+    second_vendor: Literal["sample", "files", "alpaca"] | None = Field(
+        default=None, description="whose bars may confirm suspect ones; none: nobody else's"
+    )
+    second_files: FileSource = FileSource()
     alpaca_data: DataAccess = DataAccess()
     lake_url: str | None = Field(
         default=None,
@@ -151,6 +158,7 @@ class Settings(DagsterSettings):
     costs: CostModel = CostModel()
     backtest: BacktestOptions = BacktestOptions()
     web: WebAccess = WebAccess()
+    keep: logs.LogRules = logs.LogRules()
     alerts: AlertAccess = AlertAccess()
 
     @field_validator("symbols", mode="before")

@@ -4,6 +4,7 @@ import ctypes
 import fcntl
 import os
 import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -65,14 +66,15 @@ def _die_with_parent(number: int) -> Callable[[], None] | None:
 
 
 def stop(process: subprocess.Popen[bytes] | None, number: int) -> None:
+    """End a process that `spawn` started; one that does not is killed with all it has started."""
     if process is None or process.poll() is not None:
         return
     process.send_signal(number)
     try:
-        process.wait(10)
+        process.wait(30)
     except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait(5)
+        os.killpg(process.pid, signal.SIGKILL)  # it leads a session, and so a group, of its own
+        process.wait(60)
 
 
 def _sweep(base: Path) -> None:

@@ -154,7 +154,7 @@ class Valkey:
         """The redis:// URL with the password."""
         return f"redis://:{self._password}@127.0.0.1:{self.port}/0"
 
-    def start(self, timeout: float = 20.0) -> "Valkey":
+    def start(self, timeout: float = 60.0) -> "Valkey":
         """Return self when the server answers with our password."""
         for _ in range(3):
             self.port = free_port()

@@ -19,7 +19,10 @@ HEAVY = (
 )
 """Modules that cost too much to import before they are needed."""
 
-OF_THE_WHOLE = {"test_architecture.py", "test_deployment.py", "test_docs.py"}
+OF_THE_WHOLE = {
+    *("test_architecture.py", "test_deployment.py", "test_docs.py", "test_site.py"),
+    "test_workflows.py",
+}
 """Tests of the project rather than of a module; those in `defs` run whole days."""
 
 # Split, so that these lines do not find themselves.

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,12 +12,14 @@ from typing import Any
 
 import pytest
 import yaml
+from dotenv import dotenv_values
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 
 STORES = {"postgres", "redis"}
-OURS = {"mlflow", "init", "webserver", "daemon", "stream", "metrics"}
+DAGSTER = {"webserver", "daemon", "worker"}
+OURS = {"mlflow", "init", "stream", "metrics", *DAGSTER}
 WATCHERS = {"prometheus", "alertmanager", "grafana", "loki", "alloy"}
 OF_MAKE = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES", "ARGS", "PYTHON"}
 """Variables that a make around these tests would hand to the makes inside them."""
@@ -125,10 +128,12 @@ def test_everything_waits_for_the_tables(compose: dict[str, Any]) -> None:
 
 
 def test_every_dagster_process_has_the_same_tuned_environment(compose: dict[str, Any]) -> None:
-    environments = [compose["services"][name]["environment"] for name in ("webserver", "daemon")]
+    webserver, *others = [compose["services"][name] for name in sorted(DAGSTER, reverse=True)]
 
-    assert environments[0] == environments[1]
-    assert all(environments[0][name] for name in (*TUNED, "TP_DAGSTER_URL", "TP_LEDGER_URL"))
+    assert all(webserver["environment"][name] for name in TUNED)
+    for other in others:
+        assert other["environment"] == webserver["environment"]
+        assert other["secrets"] == webserver["secrets"]
 
 
 def test_no_password_stands_in_the_environment_or_on_a_command_line(
@@ -140,40 +145,53 @@ def test_no_password_stands_in_the_environment_or_on_a_command_line(
         assert not re.search(r"(?i)password(?!_file)\w*: (?!/run/secrets/)\S", said), name
 
 
-def test_a_service_gets_its_passwords_from_files(compose: dict[str, Any], tmp_path: Path) -> None:
-    (tmp_path / "postgres_password").write_text("first\n")
-    (tmp_path / "redis_password").write_text("second\n")
-    shell, flags, script, marker = compose["services"]["daemon"]["entrypoint"]
+def test_the_secrets_are_made_once_and_fit_together(tmp_path: Path) -> None:
+    script = ROOT / "docs/deploy/secrets.sh"
+    assert run("sh", script, "kept", cwd=tmp_path).returncode == 0
+    kept = tmp_path / "kept"
+    first = {path.name: path.read_text() for path in kept.iterdir()}
+    (kept / "slack_webhook_url").write_text("https://hooks.example/1")
+    (kept / "postgres_password").write_text("mine")
+    assert run("sh", script, "kept", cwd=tmp_path).returncode == 0
+    again = {path.name: path.read_text() for path in kept.iterdir()}
+
+    assert again == first | {
+        "slack_webhook_url": "https://hooks.example/1",
+        "postgres_password": "mine",
+    }
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o700
+    assert all(path.stat().st_mode & stat.S_IROTH for path in kept.iterdir())
+    assert re.fullmatch(r"[0-9a-f]{48}", first["web_password"])
+    said = dotenv_values(kept / "settings.env")
+    assert said["TP_LEDGER_URL"] == (
+        f"postgresql://trading:{first['postgres_password']}@postgres:5432/ledger"
+    )
+    assert said["TP_REDIS_URL"] == f"redis://:{first['redis_password']}@redis:6379/0"
+
+
+def test_every_secret_that_is_mounted_is_made(compose: dict[str, Any], tmp_path: Path) -> None:
+    run("sh", ROOT / "docs/deploy/secrets.sh", "kept", cwd=tmp_path)
+    named = {Path(each["file"]).name for each in compose["secrets"].values()}
+
+    assert named == {path.name for path in (tmp_path / "kept").iterdir()}
+
+
+def test_settings_that_are_secret_lie_where_each_command_looks(compose: dict[str, Any]) -> None:
+    """A health check and `exec` have the environment of the container, not that of its service."""
+    for name in OURS - {"mlflow"}:
+        service = compose["services"][name]
+        assert {"source": "settings", "target": "/app/.env"} in service["secrets"], name
+        assert "entrypoint" not in service, name
+    assert "WORKDIR /app" in (ROOT / "Dockerfile").read_text().splitlines()
+
+
+def test_mlflow_gets_its_password_from_a_file(compose: dict[str, Any], tmp_path: Path) -> None:
+    shell, flags, script, marker = compose["services"]["mlflow"]["entrypoint"]
     script = script.replace("$$", "$").replace("/run/secrets", str(tmp_path))
-
-    seen = run(shell, flags, script, marker, "env")
-
-    assert "PGPASSWORD=first" in seen.stdout.splitlines()
-    assert "TP_REDIS_URL=redis://:second@redis:6379/0" in seen.stdout.splitlines()
-
-
-def test_a_service_gets_the_keys_of_others_from_files_where_there_are_any(
-    compose: dict[str, Any], tmp_path: Path
-) -> None:
-    keys = ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY", "TP_ALERTS__SLACK_URL")
-    for name in ("postgres_password", "redis_password", *keys):
-        (tmp_path / name).write_text(f"{name.lower()}\n")
-    shell, flags, script, marker = compose["services"]["stream"]["entrypoint"]
-    script = script.replace("$$", "$").replace("/run/secrets", str(tmp_path))
-
-    seen = run(shell, flags, script.replace("/run/keys", str(tmp_path)), marker, "env")
-
-    assert {f"{name}={name.lower()}" for name in keys} <= set(seen.stdout.splitlines())
-    assert "TP_ALERTS__PAGERDUTY_KEY" not in seen.stdout
-
-
-def test_a_service_does_not_start_without_its_passwords(
-    compose: dict[str, Any], tmp_path: Path
-) -> None:
-    shell, flags, script, marker = compose["services"]["daemon"]["entrypoint"]
-    script = script.replace("$$", "$").replace("/run/secrets", str(tmp_path))
-
     assert run(shell, flags, script, marker, "true").returncode != 0
+    (tmp_path / "postgres_password").write_text("first\n")
+
+    assert "PGPASSWORD=first" in run(shell, flags, script, marker, "env").stdout.splitlines()
 
 
 def test_the_password_of_redis_goes_in_by_its_standard_input(
@@ -200,6 +218,7 @@ def test_the_image_runs_without_rights_from_hashed_packages() -> None:
     assert users == ["10001:10001"]
     assert all(re.fullmatch(r"python:3\.1[1-3]-slim-\w+", base) for base in bases)
     assert any("--require-hashes --constraint requirements.lock" in line for line in lines)
+    assert any(line.split()[-2:] == ["scale", "\\"] for line in lines), "with workers"
 
 
 def test_the_image_has_the_same_uv_as_the_makefile() -> None:
@@ -213,7 +232,7 @@ def test_help_names_every_target_a_person_calls() -> None:
 
     assert named == [
         *("help", "setup", "paper-run", "status", "ui"),
-        *("test", "coverage", "soak", "bench", "check", "fix", "lock"),
+        *("test", "coverage", "soak", "bench", "browser", "check", "fix", "site", "audit", "lock"),
     ]
 
 
@@ -283,16 +302,6 @@ def test_arguments_and_the_home_reach_the_command(ready: Path) -> None:
 
 def test_the_ui_listens_on_this_machine_only() -> None:
     assert "--host 127.0.0.1" in run("make", "--dry-run", "ui").stdout
-
-
-def test_continuous_integration_runs_what_a_person_runs() -> None:
-    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
-    job = workflow["jobs"]["check-and-test"]
-
-    assert job["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
-    assert job["steps"][-1] == {"run": "bash .ci/run"}
-    assert "check test" in (ROOT / ".ci/run").read_text()
-    assert os.access(ROOT / ".ci/run", os.X_OK)
 
 
 def test_the_commit_hooks_are_valid_and_local() -> None:

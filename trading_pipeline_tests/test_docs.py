@@ -1,12 +1,10 @@
 """The documentation is current, connected and true: links lead somewhere, examples run."""
 
 import importlib.util
-import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
+from collections.abc import Iterator
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -22,6 +20,7 @@ from trading_pipeline.core.risk.holdings import Range
 from trading_pipeline.core.risk.step import Step
 from trading_pipeline.errors import TradingPipelineError
 from trading_pipeline.settings import Settings
+from trading_pipeline_tests import whole_day
 from trading_pipeline_tests.core.strategies.prefix import assert_does_not_peek
 from trading_pipeline_tests.factories import random_bars, sessions_from
 
@@ -163,11 +162,34 @@ def test_the_strategy_of_the_strategy_page_scores_and_does_not_peek() -> None:
     assert_does_not_peek(made, bars, pl.DataFrame(schema={"session": pl.Date}), days[7:11])
 
 
-def test_every_command_of_the_backtest_page_is_understood() -> None:
-    for block in blocks(DOCS / "how-to/backtest-a-strategy.md", "sh"):
-        command, bound, _ = app.parse_args(shlex.split(block)[1:], exit_on_error=False)
-        assert command.__name__ in {"backtest", "sweep"}
-        assert bound.arguments
+WRITTEN = [page for page in [ROOT / "README.md", *PAGES] if page.name != "cli.md"]
+COMMAND = re.compile(r"(?m)^(?:\w+=\S* )*(?:docker compose exec \S+ )?trading-pipeline ")
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """The words of every call of the product in a page's blocks; what follows in a shell is cut."""
+    text = "\n".join(blocks(page, "sh") + blocks(page, "console")).replace("\\\n", " ")
+    for found in COMMAND.finditer(text):
+        rest = iter(text[found.end() :].splitlines())
+        said = next(rest)
+        while said.count('"') % 2:
+            said += f"\n{next(rest)}"
+        words = shlex.split(said, comments=True)
+        ends = [at for at, word in enumerate(words) if word in {"2>&1", "||", "|", "&&", ">", "&"}]
+        yield words[: min(ends, default=None)]
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=name_of)
+def test_every_command_of_a_page_is_understood(page: Path) -> None:
+    for words in commands(page):
+        app.parse_args(words, exit_on_error=False, print_error=False)
+
+
+def test_commands_are_found_in_the_pages() -> None:
+    found = [words[0] for page in WRITTEN for words in commands(page)]
+
+    assert len(found) > 80
+    assert {"paper-run", "sql", "backtest", "sweep", "stream", "restore"} <= set(found)
 
 
 def test_the_check_of_the_risk_page_objects_above_its_limit_only() -> None:
@@ -193,10 +215,24 @@ def test_the_check_of_the_risk_page_objects_above_its_limit_only() -> None:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A fresh checkout as the tutorial's reader has it after `make setup`."""
-    for name in ("dagster.yaml", "workspace.yaml", "requirements.lock"):
-        shutil.copy(ROOT / name, tmp_path)
-    (tmp_path / "data").mkdir()
-    return tmp_path
+    shutil.copy(ROOT / "requirements.lock", tmp_path)
+    return whole_day.make_checkout(tmp_path)
+
+
+IN_SHELL = ("2>&1", "||", "echo", "exit code $?")
+"""What a command of the tutorial may end with: both outputs, and the code of a failure."""
+
+
+def typed(line: str, checkout: Path) -> str:
+    """What the reader sees who types this line in the checkout."""
+    words = shlex.split(line)
+    shell = words[-len(IN_SHELL) :] == list(IN_SHELL)
+    assert words[0] == "trading-pipeline"
+    words = words[1 : -len(IN_SHELL) if shell else None]
+    ((code, out, errors),) = whole_day.commands(checkout, [words], **SMALL)
+    # 1 is a service that does not answer in time: this machine's state, not the page's.
+    assert shell or code in {0, 1}, f"{line}\n{out}\n{errors}"
+    return f"{out}{errors}exit code {code}" if shell else out
 
 
 def test_the_tutorial_does_what_it_says(checkout: Path) -> None:
@@ -205,21 +241,9 @@ def test_the_tutorial_does_what_it_says(checkout: Path) -> None:
     An ellipsis in such a line stands for anything.
     """
     said = ""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     for language, text in BLOCK.findall(TUTORIAL.read_text()):
         if language == "sh":
-            done = subprocess.run(
-                ["sh", "-ec", text],
-                cwd=checkout,
-                env={**os.environ, **SMALL, "PATH": path},
-                check=False,
-                capture_output=True,
-                text=True,
-                timeout=120,
-            )
-            # 1 is a service that does not answer in time: this machine's state, not the page's.
-            assert done.returncode in {0, 1}, f"{text}\n{done.stdout}\n{done.stderr}"
-            said = done.stdout
+            said = typed(text, checkout)
         elif language == "text":
             for line in text.splitlines():
                 pattern = ".*".join(re.escape(part.strip()) for part in line.split("…"))

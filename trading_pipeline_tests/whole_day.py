@@ -94,7 +94,7 @@ def commands(
     results = home / "results.json"
     process = FORKS.Process(target=_commands, args=(home, lines, environment, results), daemon=True)
     process.start()
-    process.join(240)
+    process.join(240 + 30 * len(lines))
     assert process.exitcode == 0, f"the process ended with {process.exitcode}"
     return [(code, out, errors) for code, out, errors in json.loads(results.read_text())]
 

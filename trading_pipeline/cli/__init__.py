@@ -11,7 +11,7 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError
 
 from trading_pipeline.errors import SettingsError, TradingPipelineError
-from trading_pipeline.logs import redacted
+from trading_pipeline.logs import name_service, redacted
 
 INTERRUPTED = 130
 
@@ -45,6 +45,7 @@ app.command("trading_pipeline.cli.init:init", name="init")
 app.command("trading_pipeline.cli.metrics:metrics", name="metrics")
 app.command("trading_pipeline.cli.notify:notify", name="notify")
 app.command("trading_pipeline.cli.ui:ui", name="ui")
+app.command("trading_pipeline.cli.worker:worker", name="worker")
 for word in ("backup", "restore"):
     app.command(f"trading_pipeline.cli.backup:{word}", name=word)
 app.command("trading_pipeline.cli.sweep:sweep", name="sweep")
@@ -57,6 +58,8 @@ def main() -> NoReturn:
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code; an error is one sentence on standard error."""
+    if arguments and not arguments[0].startswith("-"):
+        name_service(arguments[0])
     try:
         return (
             app(arguments, exit_on_error=False, print_error=False, result_action="return_value")

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from rich.console import Console
+from rich.progress import BarColumn, SpinnerColumn, Task, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Live
-from rich.progress import SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress_bar import ProgressBar
 from rich.text import Text
 
 from trading_pipeline.adapters.report_files import direction, dollars, percent
@@ -25,6 +26,7 @@ from trading_pipeline.cli.page import (
     positions_table,
     signed,
 )
+from trading_pipeline.defs.resources import FETCHING
 from trading_pipeline.flows.day_report import DayReport
 
 WIDTH: Final = 80
@@ -59,6 +61,14 @@ def print_failure(
     page.banner("PAPER RUN FAILED - Status: FAILED", "failed")
 
 
+class _BarOfShares(BarColumn):
+    """A bar of the tasks that know their share; a step only turns."""
+
+    def render(self, task: Task) -> ProgressBar | Text:  # type: ignore[override]
+        """Return nothing to see for a step."""
+        return super().render(task) if task.fields.get("shares") else Text()
+
+
 class Progress:
     """The steps of a running job, live on a terminal; nothing when piped or `quiet`.
 
@@ -72,11 +82,13 @@ class Progress:
         self._live = Live(
             SpinnerColumn(finished_text="[green]✓[/]"),
             TextColumn("{task.description}", markup=False),
+            _BarOfShares(bar_width=24),
             TimeElapsedColumn(),
             console=self.console,
             transient=True,
         )
         self._steps: dict[str, TaskID] = {}
+        self._fetch: TaskID | None = None
 
     def __enter__(self) -> Self:
         """Start the display."""
@@ -105,9 +117,19 @@ class Progress:
             self._live.update(self._steps[step], description=name, total=None)
             self._live.stop_task(self._steps[step])
 
+    def fetching(self, line: str) -> None:
+        """Show a line of a long fetch, which ends in its share, as a bar."""
+        what, _, share = line.removeprefix(FETCHING).strip().rpartition(" ")
+        done = float(share.strip("(%)")) / 100
+        if self._fetch is None:
+            self._fetch = self._live.add_task(what, total=1, shares=True)
+        self._live.update(self._fetch, description=what, completed=done, visible=done < 1)
+
     def listen(self, entry: "EventLogEntry") -> None:
         """Follow a Dagster run: give this to `DagsterInstance.add_event_listener`."""
         event = entry.dagster_event
+        if event is None and entry.user_message.startswith(FETCHING):
+            self.fetching(entry.user_message)
         if event is None or event.step_key is None:
             return
         if event.event_type_value == "STEP_START":

@@ -209,6 +209,17 @@ def _redis(place: Place) -> str:
     return ping_redis(place.settings) or "not configured, not needed"
 
 
+def _workers(place: Place) -> str:
+    url = place.settings.celery_url
+    if url is None:
+        return "not configured: runs are processes of this machine"
+    from trading_pipeline.defs.run_workers import answering  # noqa: PLC0415 - heavy: on first use
+
+    if not (names := answering(url.get_secret_value())):
+        raise MissingDataError("No worker answers: no run would be started.")
+    return f"{len(names)} answering: {', '.join(names)}"
+
+
 def _dagster(place: Place) -> str:
     _home(place)  # without that file Dagster would make itself another place
     if dagster_database_url():
@@ -253,6 +264,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "model": Check(_model, "promote a version again, or remove the release to train a new one"),
     "redis": Check(_redis, "start the Redis of TP_REDIS_URL, or unset it: nothing depends on it"),
     "dagster": Check(_dagster, "start the database of TP_DAGSTER_URL, or unset it to use files"),
+    "workers": Check(_workers, "start `trading-pipeline worker`, or unset TP_CELERY_URL"),
     "calendar": Check(_calendar, "update the package: a newer one has a longer table of sessions"),
     "port": Check(_port, "close what uses it, or start the web UI with `make ui PORT=3001`"),
 }

@@ -141,6 +141,8 @@ def _failure(events: Sequence[dg.DagsterEvent]) -> Failure:
     for event in events:
         if event.is_step_failure and event.step_failure_data.error:
             return _of_error(event.step_key or "a step", event.step_failure_data.error)
+        if event.is_job_failure and event.job_failure_data.error:
+            return _of_error("what the steps need", event.job_failure_data.error)
     return Failure("The run failed before its first step: see it in the web UI.", 2)
 
 

@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -77,12 +78,14 @@ def open_ledger(settings: Settings) -> Ledger:
 
 
 def ping_redis(settings: Settings) -> str | None:
-    """Where Redis answers, without the password; None when it is not configured."""
-    if settings.redis_url is None:
+    """Where Redis answers, without the password; None when none is configured and none runs."""
+    from trading_pipeline.defs.resources import redis_url  # noqa: PLC0415 - heavy: on first use
+
+    url = redis_url(settings)
+    if url is None:
         return None
     from redis import Redis, RedisError  # noqa: PLC0415 - heavy: on first use
 
-    url = settings.redis_url.get_secret_value()
     try:
         with Redis.from_url(
             url, socket_connect_timeout=CONNECT_SECONDS, socket_timeout=CONNECT_SECONDS
@@ -95,6 +98,21 @@ def ping_redis(settings: Settings) -> str | None:
     return f"answers at {_host(url)}"
 
 
+def model_registry(settings: Settings) -> str | None:
+    """Where MLflow answers; None when it is a file of ours, which trading never reads."""
+    uri = settings.mlflow_tracking_uri
+    if uri is None or not uri.startswith(("http", "postgres")):
+        return None
+    try:
+        if uri.startswith("http"):
+            urlopen(f"{uri.rstrip('/')}/health", timeout=CONNECT_SECONDS).close()  # noqa: S310
+        else:
+            _connection(uri).close()
+    except (OSError, ValueError, exc.SQLAlchemyError) as error:
+        raise TransientError(f"MLflow at {_host(uri)} does not answer.") from error
+    return f"answers at {_host(uri)}"
+
+
 def dagster_records(settings: Settings) -> str:
     """How many runs Dagster has on record, asked without importing it, which takes a second."""
     url = dagster_database_url()
@@ -103,9 +121,7 @@ def dagster_records(settings: Settings) -> str:
 
 def _runs_in_database(url: str) -> str:
     try:
-        address = sa.make_url(url).set(drivername="postgresql+psycopg2")
-        engine = sa.create_engine(address, poolclass=sa.NullPool, connect_args=_PATIENCE)
-        with engine.connect() as connection:
+        with _connection(url) as connection:
             count = connection.scalar(sa.text("select count(*) from runs"))
     except exc.ArgumentError:
         raise SettingsError("TP_DAGSTER_URL is not a URL: postgresql://… is expected.") from None
@@ -117,6 +133,11 @@ def _runs_in_database(url: str) -> str:
     except exc.SQLAlchemyError as error:
         raise TransientError(f"The database at {_host(url)} does not answer.") from error
     return f"{count} runs on record at {_host(url)}"
+
+
+def _connection(url: str) -> sa.Connection:
+    address = sa.make_url(url).set(drivername="postgresql+psycopg2")
+    return sa.create_engine(address, poolclass=sa.NullPool, connect_args=_PATIENCE).connect()
 
 
 def _runs_in_file(home: Path) -> str:

@@ -8,12 +8,13 @@ from rich.console import Console
 from rich.text import Text
 
 from trading_pipeline.adapters.report_files import direction, dollars, price, shares
+from trading_pipeline.adapters.run_records import RunRecords
 from trading_pipeline.cli import services
 from trading_pipeline.cli.page import STYLES, Page, Row, columns, plain, signed
 from trading_pipeline.core.strategies import models_of, strategies
 from trading_pipeline.flows import status as flow
 from trading_pipeline.flows.status_report import StatusReport
-from trading_pipeline.settings import Settings, utc_now
+from trading_pipeline.settings import Settings, dagster_database_url, utc_now
 
 MARKS: Final = {"up": ("✓", "green"), "down": ("✗", "red"), "not used": ("-", "dim")}
 STATES: Final = {"active": "green", "reducing": "yellow", "halted": "bold red"}
@@ -44,8 +45,10 @@ def desk(settings: Settings) -> flow.Desk:
         lake=partial(services.lake, settings),
         models=partial(services.models, settings),
         vendor=partial(services.vendor, settings),
+        records=RunRecords(url=dagster_database_url(), home=settings.home),
         others={
             "redis": partial(services.ping_redis, settings),
+            "mlflow": partial(services.model_registry, settings),
             "dagster": partial(services.dagster_records, settings),
         },
         rules=settings.risk.breaker,
@@ -75,11 +78,20 @@ class _StatusPage(Page):
         self._head("Data and model")
         self._data(found["data"])
         self._model(found["model"])
-        self._head("Services")
+        self._head("Schedule and services")
+        self._schedule(found["schedule"])
         for service in found["services"]:
             mark, style = MARKS[service["state"]]
             value = f"{mark} {service['state']} - {service['detail']}"
             self.line(f"Service {service['name']}", value, style)
+
+    def _schedule(self, schedule: Row | None) -> None:
+        if schedule is None:
+            self.line("Schedule", "unknown: Dagster's records are down")
+        elif schedule["on"]:
+            self.line("Schedule", f"{schedule['name']} on, next at {_minute(schedule['next_at'])}")
+        else:
+            self.line("Schedule", f"{schedule['name']} off: a day starts when somebody starts it")
 
     def _head(self, title: str) -> None:
         if self.for_terminal:

@@ -9,8 +9,10 @@ from typing import Any, Final
 from trading_pipeline import logs
 from trading_pipeline.adapters.alpaca_broker import AlpacaBroker
 from trading_pipeline.adapters.alpaca_data import AlpacaData
+from trading_pipeline.adapters.embedded_valkey import running
 from trading_pipeline.adapters.feature_store import FeatureStore
 from trading_pipeline.adapters.file_data import FileData
+from trading_pipeline.adapters.file_data.source import FileSource
 from trading_pipeline.adapters.lake import Lake
 from trading_pipeline.adapters.ledger import Ledger
 from trading_pipeline.adapters.live_store import EventBus, RedisLink
@@ -18,10 +20,12 @@ from trading_pipeline.adapters.model_store import ModelStore
 from trading_pipeline.adapters.sample_data import SampleData
 from trading_pipeline.adapters.simulated_broker import SimulatedBroker
 from trading_pipeline.core.market.calendar import last_closed_session, previous_session
+from trading_pipeline.core.market.progress import Progress, unwatched
 from trading_pipeline.core.portfolio.allocation_rules import AllocationRules
 from trading_pipeline.core.strategies import strategies
 from trading_pipeline.errors import SettingsError, TradingPipelineError
 from trading_pipeline.flows.announce import Announcer
+from trading_pipeline.flows.confirm import SecondVendor
 from trading_pipeline.flows.credible import CredibleVendor
 from trading_pipeline.flows.day import Desk, model_version_of
 from trading_pipeline.flows.day_report import Parameters
@@ -31,25 +35,61 @@ from trading_pipeline.flows.risk_view import market_facts
 from trading_pipeline.flows.trade import Mandate
 from trading_pipeline.settings import Settings, utc_now
 
+FETCHING: Final = "fetching:"
+"""How a line of progress begins in a run's log; its share stands at the end, in parentheses."""
+
 TELL_SECONDS: Final = 0.25
 """For which a day waits to tell a fact."""
 
 
-def vendor(settings: Settings) -> MarketData:
-    """The vendor that `vendor` names."""
-    if settings.vendor == "sample":
+def vendor(settings: Settings, progress: Progress = unwatched) -> MarketData:
+    """The vendor that `vendor` names; `progress` is told how far a long fetch is."""
+    return _vendor(settings.vendor, settings.files, settings, progress)
+
+
+def second_vendor(settings: Settings) -> SecondVendor | None:
+    """Whose bars may confirm suspect ones, if anybody's; SettingsError when it is the first one."""
+    name, files = settings.second_vendor, settings.second_files
+    if name is None:
+        return None
+    if name == settings.vendor and (name != "files" or files.path == settings.files.path):
+        raise SettingsError(f"The second vendor is the first one, {name}: another was expected.")
+    return SecondVendor(
+        vendor=_vendor(name, files, settings, unwatched),
+        within=settings.quality.confirming_difference,
+        now=utc_now(),
+    )
+
+
+def _vendor(name: str, files: FileSource, settings: Settings, progress: Progress) -> MarketData:
+    if name == "sample":
         return SampleData()
-    if settings.vendor == "alpaca":
+    if name == "alpaca":
         return AlpacaData(
             settings.alpaca_data,
             settings.alpaca.keys(),
             spool=settings.data_dir / "spool" / "alpaca",
             clock=utc_now,
             sleep=sleep,
+            progress=progress,
         )
-    if settings.files.path is None:
-        raise SettingsError("The vendor `files` needs TP_FILES__PATH: a folder or a file of bars.")
-    return FileData(settings.files.path, settings.files.mapping)
+    if files.path is None:
+        own = "FILES" if files is settings.files else "SECOND_FILES"
+        raise SettingsError(f"The vendor `files` needs TP_{own}__PATH: a folder or a file of bars.")
+    return FileData(files.path, files.mapping, progress=progress)
+
+
+def logged(log: Any) -> Progress:
+    """Tell a run's log of each twentieth of a long fetch; a terminal shows these lines as a bar."""
+    told: set[tuple[str, int]] = set()
+
+    def tell(what: str, share: float) -> None:
+        place = (what.partition(",")[0], int(share * 20))
+        if place not in told:
+            told.add(place)
+            log.info(f"{FETCHING} {what} ({share:.0%})")
+
+    return tell
 
 
 def broker(settings: Settings) -> Broker:
@@ -178,12 +218,22 @@ def report_folder(settings: Settings, session: date) -> Path:
     return settings.data_dir / "reports" / str(session)
 
 
+def redis_url(settings: Settings) -> str | None:
+    """The URL of the Redis that is configured, else of the data folder's own while it runs."""
+    if settings.redis_url is not None:
+        return settings.redis_url.get_secret_value()
+    return running(redis_folder(settings))
+
+
+def redis_folder(settings: Settings) -> Path:
+    """Where the data folder's own Redis keeps what it holds."""
+    return settings.data_dir / "redis"
+
+
 def announcer(settings: Settings) -> Announcer:
     """Who tells facts, to nobody without a Redis; a day waits for it a moment at most."""
-    if settings.redis_url is None:
-        return Announcer(None)
-    url = settings.redis_url.get_secret_value()
-    return Announcer(EventBus(RedisLink(url, patience=TELL_SECONDS)))
+    url = redis_url(settings)
+    return Announcer(EventBus(RedisLink(url, patience=TELL_SECONDS)) if url else None)
 
 
 def resources(settings: Settings) -> dict[str, Any]:
@@ -195,10 +245,10 @@ def resources(settings: Settings) -> dict[str, Any]:
     return {
         "settings": made(lambda context: _told(context, settings)),
         "lake": lake(settings),
-        "vendor": made(lambda _: vendor(settings)),
+        "vendor": made(lambda context: vendor(settings, logged(context.log))),
         "desk": made(lambda _: desk(settings)),
         "model_store": model_store(settings),
-        "announcer": announcer(settings),
+        "announcer": made(lambda _: announcer(settings)),
     }
 
 

@@ -6,6 +6,7 @@ from trading_pipeline.core.market.calendar import is_session, previous_session
 from trading_pipeline.defs.partitions import EXCHANGE_ZONE, SESSIONS
 from trading_pipeline.defs.resources import latest_session
 from trading_pipeline.errors import TradingPipelineError
+from trading_pipeline.flows.schedule import DAILY, STARTS_AT
 from trading_pipeline.settings import Settings
 
 DATA = dg.AssetSelection.assets(
@@ -47,9 +48,9 @@ def jobs_and_schedules(settings: Settings) -> dg.Definitions:
     )
 
     @dg.schedule(
-        name="daily",
+        name=DAILY,
         job=paper_run,
-        cron_schedule="0 9 * * *",
+        cron_schedule=f"{STARTS_AT.minute} {STARTS_AT.hour} * * *",
         execution_timezone=EXCHANGE_ZONE,
         description="09:00 America/New_York on trading sessions: decides on the session that "
         "closed last, before the open its orders are for.",

@@ -8,6 +8,7 @@ from typing import Any, Final
 from trading_pipeline.adapters.lake import Lake
 from trading_pipeline.adapters.ledger import Ledger, Run, Standing
 from trading_pipeline.adapters.model_store import ModelStore
+from trading_pipeline.adapters.run_records import RunRecords
 from trading_pipeline.core.accounting.pnl import Pnl
 from trading_pipeline.core.execution.order import Fill
 from trading_pipeline.core.market.calendar import (
@@ -23,18 +24,20 @@ from trading_pipeline.flows.halt import standing
 from trading_pipeline.flows.ports import MarketData
 from trading_pipeline.flows.probe import Answer, ask
 from trading_pipeline.flows.report import FINISHED, positions
+from trading_pipeline.flows.schedule import daemon, scheduled
 from trading_pipeline.flows.status_report import (
     DataAge,
     LatestPnl,
     ModelAge,
     RunRow,
+    Schedule,
     Service,
     StatusReport,
     Trading,
 )
 
-SECONDS: Final = 1.5
-"""Whatever has not answered by then is shown as down."""
+SECONDS: Final = 1.2
+"""Whatever has not answered by then is shown as down; with the start it makes less than two."""
 
 RUNS: Final = 5
 """How many runs are shown."""
@@ -55,6 +58,7 @@ class Desk:
     lake: Callable[[], Lake]
     models: Callable[[], ModelStore]
     vendor: Callable[[], MarketData]
+    records: RunRecords
     others: Mapping[str, Callable[[], str | None]]
     rules: BreakerRules
 
@@ -86,9 +90,11 @@ def status(
         "vendor": lambda: _available_session(desk.vendor(), now),
         "model": lambda: next(iter([desk.models().release(name) for name in asked]), None),
         **desk.others,
+        "schedule": lambda: scheduled(desk.records, now),
     }
     said = ask(questions, seconds=seconds)
-    services = tuple(_service(name, answer) for name, answer in said.items())
+    schedule: Schedule | None = said.pop("schedule").value
+    services = (*(_service(name, answer) for name, answer in said.items()), daemon(schedule))
     books: _Books | None = said["ledger"].value
     newest: date | None = said["lake"].value
     return StatusReport(
@@ -101,6 +107,7 @@ def status(
         runs=_runs(books.runs) if books else None,
         data=_data_age(newest, said["vendor"].value) if newest else None,
         model=_model_age(said["model"].value, newest),
+        schedule=schedule,
         services=services,
     )
 

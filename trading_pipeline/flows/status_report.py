@@ -67,6 +67,17 @@ class ModelAge(Document):
     """Sessions from the end of its training data to the newest session with bars."""
 
 
+class Schedule(Document):
+    """Whether the trading day starts by itself."""
+
+    name: str
+    on: bool
+    next_at: Moment | None
+    """When it is due; null while the schedule is off."""
+    daemon_seen_at: Moment | None
+    daemon_alive: bool
+
+
 class StatusReport(Document):
     """Everything at a glance; a part that could not be read is null, and its service is down."""
 
@@ -82,4 +93,5 @@ class StatusReport(Document):
     runs: tuple[RunRow, ...] | None
     data: DataAge | None
     model: ModelAge | None
+    schedule: Schedule | None
     services: tuple[Service, ...]

@@ -20,8 +20,10 @@ from trading_pipeline_tests.benchmarks import (
     models,
     orders,
     risk,
+    signals,
     sql,
     stream,
+    training,
 )
 from trading_pipeline_tests.benchmarks.harness import RUNS, Figure
 
@@ -35,8 +37,10 @@ SUITES = {
     "models": models.figures,
     "orders": orders.figures,
     "risk": risk.figures,
+    "signals": signals.figures,
     "sql": sql.figures,
     "stream": stream.figures,
+    "training": training.figures,
 }
 OUTPUT = Path("data/benchmarks.json").resolve()
 
@@ -50,10 +54,10 @@ def main(names: list[str]) -> int:
             found += SUITES[name]()
     table = Table("figure", "median", "limit", "ratio", "to", "note", title=f"medians of {RUNS}")
     for figure in found:
-        limit = f"{figure.limit:g} s" if figure.limit else "–"
+        limit = f"{figure.limit:g} {figure.unit}" if figure.limit else "–"
         ratio = f"{figure.ratio:.2f}" if figure.ratio else "–"
         colour = "green" if figure.holds else "red"
-        seconds = f"[{colour}]{figure.seconds:.4f} s[/]"
+        seconds = f"[{colour}]{figure.seconds:.4f} {figure.unit}[/]"
         table.add_row(figure.name, seconds, limit, ratio, figure.ratio_to or "–", figure.note)
     console.print(table)
     OUTPUT.parent.mkdir(exist_ok=True)

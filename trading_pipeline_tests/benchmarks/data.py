@@ -7,6 +7,7 @@ clean bar adjusted, each faulty one set aside, each suspect named.
 import shutil
 import statistics
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +18,7 @@ import pandas as pd
 import polars as pl
 
 from trading_pipeline.core.market.calendar import sessions_between
+from trading_pipeline.core.market.codes import coded, codes_of, named
 from trading_pipeline.core.market.corporate_actions import adjust
 from trading_pipeline.core.market.quality import QualityRules, gate
 from trading_pipeline_tests.benchmarks.harness import Figure, timed
@@ -100,12 +102,16 @@ def actions_of_panel(bars: pl.DataFrame) -> pl.DataFrame:
 def ours(root: Path, out: Path) -> None:
     """The product's own functions."""
     bars, actions = pl.read_parquet(root / "raw.parquet"), pl.read_parquet(root / "actions.parquet")
-    gated = gate(bars, actions, RULES, convention="crsp")
-    adjusted = adjust(gated.clean, actions, convention="crsp")
-    for year in range(2010, 2020):
+    gated = gate(coded(bars, codes_of(bars)), actions, RULES, convention="crsp")
+    adjusted = named(adjust(gated.clean, actions, convention="crsp"))
+
+    def write(year: int) -> None:
         bounds = (date(year, 1, 1), date(year + 1, 1, 1))
         start, end = (adjusted["session"].search_sorted(day, "left") for day in bounds)
         adjusted[start:end].write_parquet(out / f"{year}.parquet", compression="zstd")
+
+    with ThreadPoolExecutor(2) as pool:  # as the lake writes years
+        list(pool.map(write, range(2010, 2020)))
     gated.quarantined.write_parquet(out / "quarantined.parquet")
     gated.suspects.select("symbol", "session").write_parquet(out / "suspects.parquet")
 

@@ -28,6 +28,10 @@ DAYS = 2_520
 SYMBOLS = 500
 PARTS = 5
 """Parts of the panel that the yardsticks compute one after the other, to spare memory."""
+CPU_A_ROW = 300e-9
+"""Seconds of CPU time for all features of a row: the best prototype's."""
+LESS_THAN_EXPRESSIONS = 20
+LESS_THAN_QLIB = 100
 GIB = 2**30
 MOST_MEMORY = 3 * GIB
 
@@ -77,10 +81,17 @@ def figures() -> list[Figure]:
         Figure(
             name=f"Alpha158, {size}",
             seconds=wall,
-            limit=hand_wall / 20,
+            limit=hand_wall / LESS_THAN_EXPRESSIONS,
             ratio=hand_wall / wall,
             ratio_to="polars expressions",
-            note=f"CPU {cpu / rows * 1e9:.0f} ns a row, {hand_cpu / cpu:.0f}× less",
+        ),
+        Figure(
+            name=f"Alpha158, {size}, CPU time",
+            seconds=cpu,
+            limit=min(rows * CPU_A_ROW, hand_cpu / LESS_THAN_EXPRESSIONS),
+            ratio=hand_cpu / cpu,
+            ratio_to="polars expressions",
+            note=f"{cpu / rows * 1e9:.0f} ns a row, limit {CPU_A_ROW * 1e9:.0f}",
         ),
         *_against_qlib(wall, cpu, rows),
         *(_session(count, limit) for count, limit in ((5, None), (500, 0.030), (5_000, 0.300))),
@@ -181,17 +192,17 @@ def _against_qlib(wall: float, cpu: float, rows: int) -> list[Figure]:
         )
     theirs = json.loads(done.stdout.splitlines()[-1])
     assert theirs["columns"] == 158
-    its_wall, its_cpu = (theirs[name] / theirs["rows"] for name in ("wall", "cpu"))
-    ratio = its_wall / (wall / rows)
+    taken = {"wall": wall, "CPU": cpu}
     return [
         Figure(
-            name="Alpha158 a row, against qlib",
-            seconds=wall / rows,
-            limit=its_wall / 100,
-            ratio=ratio,
+            name=f"Alpha158 against qlib, {name} time",
+            seconds=ours,
+            limit=theirs[name.lower()] / theirs["rows"] * rows / LESS_THAN_QLIB,
+            ratio=theirs[name.lower()] / theirs["rows"] * rows / ours,
             ratio_to="pyqlib, one process",
-            note=f"CPU {its_cpu / (cpu / rows):.0f}× less; qlib {its_wall * 1e6:.1f} µs a row",
+            note=f"qlib {theirs[name.lower()] / theirs['rows'] * 1e6:.1f} µs a row",
         )
+        for name, ours in taken.items()
     ]
 
 

@@ -15,7 +15,7 @@ RUNS = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One measured figure: seconds, the limit promised (None: informative), and a ratio."""
+    """One measured figure: seconds (or `unit`), the limit promised (None: none), and a ratio."""
 
     name: str
     seconds: float
@@ -23,6 +23,7 @@ class Figure:
     ratio: float | None = None
     ratio_to: str | None = None
     note: str = ""
+    unit: str = "s"
 
     @property
     def holds(self) -> bool:

@@ -174,7 +174,7 @@ def events(*kinds: tuple[str, str | None]) -> list[SimpleNamespace]:
     return [
         SimpleNamespace(dagster_event=SimpleNamespace(event_type_value=kind, step_key=step))
         for kind, step in kinds
-    ] + [SimpleNamespace(dagster_event=None)]
+    ] + [SimpleNamespace(dagster_event=None, user_message="a line")]
 
 
 DAY = events(

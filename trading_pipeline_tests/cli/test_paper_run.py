@@ -128,6 +128,17 @@ def test_bad_input_is_one_sentence_exit_code_3_and_nothing_written(home: Path) -
     assert books(home) == before
 
 
+def test_a_ledger_that_does_not_answer_is_named_without_its_password(tmp_path: Path) -> None:
+    home = whole_day.make_home(tmp_path / "home")
+    url = "postgresql://ada:hunter22@127.0.0.1:1/ledger"
+
+    code, out, _ = paper_run(home, "--as-of-date", "2012-11-02", TP_LEDGER_URL=url)
+
+    assert code == 1
+    assert "The ledger at postgresql+psycopg2://ada:***@127.0.0.1:1/ledger does not answer" in out
+    assert "hunter22" not in out
+
+
 def test_a_failed_check_stops_the_day_before_any_order_and_says_which_bars(tmp_path: Path) -> None:
     home = whole_day.make_home(tmp_path / "home")
     bars = SampleData().bars(["AAPL", "GOOG", "IBM", "MSFT"], date(2010, 1, 4), date(2012, 11, 2))

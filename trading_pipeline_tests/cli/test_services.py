@@ -91,3 +91,24 @@ def test_a_database_that_is_not_there_is_told_without_the_password(
         services.dagster_records(Settings.load())
 
     assert "secret" not in str(found.value)
+
+
+def test_a_registry_in_a_file_of_ours_is_no_service() -> None:
+    assert services.model_registry(Settings.load()) is None
+
+
+def test_a_registry_that_answers_says_where(postgres_url: str) -> None:
+    said = services.model_registry(Settings.load(mlflow_tracking_uri=postgres_url))
+
+    assert said is not None
+    assert said.startswith("answers at 127.0.0.1:")
+
+
+@pytest.mark.parametrize("scheme", ["http", "postgresql"])
+def test_a_registry_that_is_down_is_named_without_its_password(
+    closed_port: int, scheme: str
+) -> None:
+    uri = f"{scheme}://u:planted@127.0.0.1:{closed_port}/mlflow"
+
+    with pytest.raises(TransientError, match=rf"^MLflow at 127\.0\.0\.1:{closed_port} does not"):
+        services.model_registry(Settings.load(mlflow_tracking_uri=uri))

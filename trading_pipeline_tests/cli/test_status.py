@@ -17,6 +17,7 @@ from trading_pipeline.flows.status_report import (
     LatestPnl,
     ModelAge,
     RunRow,
+    Schedule,
     Service,
     StatusReport,
     Trading,
@@ -61,6 +62,7 @@ FULL = StatusReport(
     ),
     data=DataAge(last_session=SESSION, available_session=date(2013, 3, 1), sessions_behind=1),
     model=ModelAge(version="3-1a2b", trained_through=date(2013, 2, 22), sessions_since=4),
+    schedule=Schedule(name="daily", on=True, next_at=AT, daemon_seen_at=AT, daemon_alive=True),
     services=(
         Service(name="ledger", state="up", detail="readable"),
         Service(name="dagster", state="down", detail="The database does not answer."),
@@ -113,6 +115,7 @@ def test_the_piped_status_is_a_key_and_a_value_a_line() -> None:
     assert "status=partial num_signals=5 num_orders_accepted=2" in found["Run 1"]
     assert found["Bars"] == "through 2013-02-28, 1 session behind 2013-03-01"
     assert found["Model"] == "3-1a2b, trained through 2013-02-22, 4 sessions before the newest bars"
+    assert found["Schedule"] == "daily on, next at 2013-03-04 14:00 UTC"
     assert found["Service ledger"] == "✓ up - readable"
     assert found["Service dagster"] == "✗ down - The database does not answer."
     assert found["Service redis"] == "- not used - not configured"
@@ -121,7 +124,7 @@ def test_the_piped_status_is_a_key_and_a_value_a_line() -> None:
 def test_a_terminal_gets_heads_tables_and_colors() -> None:
     text = shown(terminal())
 
-    for head in ("Positions", "Recent runs", "Data and model", "Services"):
+    for head in ("Positions", "Recent runs", "Data and model", "Schedule and services"):
         assert f"\x1b[1m{head}\x1b[0m" in text
     assert re.search(r"\x1b\[32m *\+\$348\.70\x1b\[0m", text)
     assert "\x1b[31m✗ down" in text
@@ -149,6 +152,22 @@ def test_bars_of_a_vendor_that_is_silent_have_no_age() -> None:
     assert "Bars: through 2013-02-28; the vendor does not answer\n" in text
 
 
+@pytest.mark.parametrize(
+    ("schedule", "said"),
+    [
+        (None, "Schedule: unknown: Dagster's records are down"),
+        (
+            Schedule(name="daily", on=False, next_at=None, daemon_seen_at=AT, daemon_alive=True),
+            "Schedule: daily off: a day starts when somebody starts it",
+        ),
+    ],
+)
+def test_a_schedule_that_starts_nothing_is_told(schedule: Schedule | None, said: str) -> None:
+    text = shown(piped(), FULL.model_copy(update={"schedule": schedule}))
+
+    assert f"{said}\n" in text
+
+
 def test_json_is_the_document_and_nothing_else() -> None:
     assert json.loads(shown(piped(20), as_json=True)) == FULL.model_dump(mode="json")
 
@@ -171,6 +190,8 @@ def test_a_machine_on_which_nothing_ran_is_told_so_and_stays_untouched(
         "vendor": "up",
         "model": "down",
         "redis": "not used",
+        "mlflow": "not used",
         "dagster": "down",
+        "daemon": "not used",
     }
     assert list(tmp_path.iterdir()) == []

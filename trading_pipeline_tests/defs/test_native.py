@@ -123,7 +123,13 @@ def test_a_backfill_of_everything_from_the_web_page_is_one_run_and_sends_no_orde
 
 
 @pytest.mark.soak
-def test_the_daily_schedule_can_be_switched_on(server: str) -> None:
+def test_the_daily_schedule_can_be_switched_on_and_not_by_a_link_or_another_page(
+    server: str,
+) -> None:
+    assert httpx.get(f"{server}/graphql", params={"query": SCHEDULE}).status_code == 405
+    evil = {"origin": "https://evil.example"}
+    put = httpx.post(f"{server}/graphql", json={"query": SCHEDULE}, headers=evil)
+    assert put.status_code == 403
     answer = _ask(server, SCHEDULE)["startSchedule"]
     assert answer.get("scheduleState") == {"status": "RUNNING"}, answer
 

@@ -8,10 +8,12 @@ import polars as pl
 from trading_pipeline.adapters.lake import Lake
 from trading_pipeline.adapters.model_store import Cause, ModelStore, RunRecord
 from trading_pipeline.core.models import gbm
+from trading_pipeline.core.models.binning import Recipe, bin_rows
 from trading_pipeline.core.models.dataset import newest_split
 from trading_pipeline.core.models.gates import PromotionRules
 from trading_pipeline.core.models.gbm import GbmParams, Model
 from trading_pipeline.core.models.release import ModelCard, checksum
+from trading_pipeline.core.models.scaling import FeatureScale, NormalizationRules
 from trading_pipeline.flows.judge import Bench
 from trading_pipeline.flows.train import read_dataset
 from trading_pipeline_tests.flows import sample_lake
@@ -20,16 +22,19 @@ from trading_pipeline_tests.flows.sample_lake import LAST, SESSIONS, training
 THROUGH = SESSIONS[-41]
 """Training saw no price after it: the forty sessions that follow can be predicted."""
 SKILLED = {"rank_ic": 0.03, "rank_ic_low": 0.01, "rank_ic_t": 3.0, "sessions": 120.0}
+RECORD = RunRecord(params={}, metrics={}, folds=[], artifacts={}, tags={})
 CAUSE = Cause("test", datetime(2013, 3, 2, tzinfo=UTC), "a test")
 
 
 @cache
-def model(lake: Lake, seed: int = 42) -> Model:
+def model(lake: Lake, seed: int = 42, features: FeatureScale = "none") -> Model:
     """A model of the sample; another seed, another model."""
     dataset = read_dataset(lake, training(THROUGH))
     split = newest_split(dataset.sessions(), train=300, valid=60, embargo=2)
     params = GbmParams(rounds=10, early_stopping=10, seed=seed)
-    return gbm.fit(dataset.within(split.train), dataset.within(split.valid), params)
+    train, valid = dataset.within(split.train), dataset.within(split.valid)
+    recipe = Recipe(params=params, normalization=NormalizationRules(features=features))
+    return gbm.fit(train, valid, params, binned=bin_rows(train, valid, recipe))
 
 
 def contrary(made: Model) -> Model:
@@ -66,14 +71,14 @@ def card(made: Model, strategy: str, *, through: date = THROUGH, **metrics: floa
         last_label=SESSIONS[-44],
         trained_through=through,
         best_iteration=made.best_iteration,
+        normalization="robust_zscore" if "\nscaling:" in made.text else "none",
         metrics=SKILLED | metrics,
     )
 
 
 def register(store: ModelStore, strategy: str, made: Model, **metrics: float) -> str:
     """Register a model and return its version."""
-    record = RunRecord(params={}, metrics={}, folds=[], artifacts={}, tags={})
-    return store.log_and_register(made.text, card(made, strategy, **metrics), record).version
+    return store.log_and_register(made.text, card(made, strategy, **metrics), RECORD).version
 
 
 def bench(lake: Lake, rules: PromotionRules | None = None, *, through: date = LAST) -> Bench:

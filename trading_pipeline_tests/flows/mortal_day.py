@@ -1,6 +1,7 @@
 """Two trading days in a process that can be killed at every step, and what they leave behind."""
 
 import os
+import shutil
 import signal
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -64,15 +65,24 @@ def live(ledger: Ledger, broker: SimulatedBroker) -> None:
 
 
 class Steps:
-    """Counts steps and kills the process at one of them, as nothing can be caught."""
+    """Counts steps and kills the process at one of them, as nothing can be caught.
 
-    def __init__(self, fatal: int | None = None) -> None:
-        self.fatal = fatal
+    With `keep` each step copies the files of that folder into one of its own, numbered: what is in
+    them is what a process that is killed there leaves, since nothing it has not written survives.
+    """
+
+    def __init__(self, fatal: int | None = None, keep: Path | None = None) -> None:
+        self.fatal, self.keep = fatal, keep
         self.names: list[str] = []
 
     def __call__(self, name: str) -> None:
         if len(self.names) == self.fatal:
             os.kill(os.getpid(), signal.SIGKILL)
+        if self.keep is not None:
+            files = [one for one in self.keep.iterdir() if one.is_file()]
+            (kept := self.keep / str(len(self.names))).mkdir()
+            for one in files:
+                shutil.copyfile(one, kept / one.name)
         self.names.append(name)
 
 
