@@ -48,14 +48,14 @@ status: $(READY) ## Say where the book, the orders and the services stand
 ui: $(READY) ## Open Dagster on this machine only (PORT=3000)
 	@$(BIN)/trading-pipeline ui --host 127.0.0.1 --port $(PORT) $(ARGS)
 
-test: $(READY) ## Run all tests (ARGS="-k ledger" for some)
-	PYTHONWARNINGS=ignore::ResourceWarning $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+test: $(READY) ## Run all tests, three at a time since some wait (ARGS="-k ledger" for some)
+	PYTHONWARNINGS=ignore::ResourceWarning $(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 coverage: ## Run all tests and say what no test runs, which takes half as long again
 	@$(MAKE) test ARGS="--cov --cov-report=term $(ARGS)"
 
-soak: $(READY) ## Run the full-size tests, which take minutes each
-	PYTHONWARNINGS=ignore::ResourceWarning $(BIN)/python -m pytest -m soak $(ARGS)
+soak: $(READY) ## Run the full-size tests, which take minutes each, and each property on 500 examples
+	PYTHONWARNINGS=ignore::ResourceWarning $(BIN)/python -m pytest -m "soak or hypothesis" --hypothesis-profile=thorough $(ARGS)
 
 bench: $(READY) ## Measure, and write the figures to a file
 	@$(BIN)/python -m trading_pipeline_tests.benchmarks $(ARGS)

@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -22,13 +23,20 @@ if TYPE_CHECKING:
     from trading_pipeline_tests.alpaca_twin import AlpacaTwin
 
 # Machines of very different speed run the suite: no verdict by the clock.
-settings.register_profile("trading_pipeline", deadline=None, max_examples=50)
-settings.load_profile("trading_pipeline")
+settings.register_profile("quick", deadline=None, max_examples=30)
+settings.register_profile("thorough", deadline=None, max_examples=500)
+settings.load_profile("quick")
 
 _numbers = itertools.count(1)
 
 LONGEST = ("test_paper_run", "test_docs", "test_native", "test_trade_crashes")
 """Files with tests of many seconds."""
+
+MEMORY = Path("/dev/shm")
+"""Files in memory: databases that wait for a disk at each commit take an eighth of the time."""
+
+ROOM = 4 << 30
+"""Bytes that must be free there; the tests write a tenth of it."""
 
 EMPTY_LEDGER = """
 SET session_replication_role = replica;  -- no triggers: the ledger's rows cannot be deleted else
@@ -45,6 +53,15 @@ def pytest_configure() -> None:
     """Forget the settings of whoever runs the tests; the ones that a test wants it sets itself."""
     for name in [name for name in os.environ if name.startswith(("TP_", "DAGSTER_"))]:
         del os.environ[name]
+    if "PYTEST_XDIST_WORKER" in os.environ:  # more threads only get in each other's way
+        os.environ.setdefault("POLARS_MAX_THREADS", "1")
+    if "TMPDIR" not in os.environ and _has_room(MEMORY):
+        os.environ["TMPDIR"] = str(MEMORY)  # for processes that tests start, too
+        tempfile.tempdir = str(MEMORY)
+
+
+def _has_room(folder: Path) -> bool:
+    return folder.is_dir() and os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > ROOM
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

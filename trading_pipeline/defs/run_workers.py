@@ -91,8 +91,13 @@ def answering(url: str, host: str = "*") -> list[str]:
     from kombu.exceptions import OperationalError  # noqa: PLC0415 - heavy: on first use
 
     asked = {"reply": True, "timeout": PING_SECONDS, "pattern": f"*@{host}", "matcher": "glob"}
+    made = application(url)
     try:
-        answers: list[dict[str, Any]] = application(url).control.broadcast("ping", **asked)
+        with made.connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, timeout=PING_SECONDS)
+            answers: list[dict[str, Any]] = made.control.broadcast(
+                "ping", connection=connection, **asked
+            )
     except OperationalError as error:
         raise TransientError("The Redis of TP_CELERY_URL does not answer.") from error
     return sorted(name for answer in answers for name in answer)

@@ -80,10 +80,12 @@ def _found(
 def _steps(rows: pl.DataFrame, actions: pl.DataFrame, convention: Convention) -> Floats:
     """What each close is multiplied by to compare it with the one before.
 
-    Only the actions between two neighboring bars enter, so no later action can change a verdict.
+    Only the actions between two neighboring bars enter, so no later action can change a verdict. A
+    dividend of the whole price or more explains nothing: adjusting by it is an error of its own.
     """
     steps = np.ones(len(rows))
-    factors = action_factors(rows, actions, convention=convention).drop_nulls("session")
+    factors = action_factors(rows, actions, convention=convention)
+    factors = factors.filter(pl.col("session").is_not_null(), pl.col("price_factor") > 0)
     if len(factors):
         at = np.searchsorted(_keys(rows), _keys(factors))
         np.multiply.at(steps, at, 1 / factors["price_factor"].to_numpy())

@@ -269,6 +269,15 @@ def test_clean_and_quarantined_together_are_what_went_in(
     assert gated.suspects.join(gated.clean, on=BAR, how="anti", nulls_equal=True).is_empty()
 
 
+@pytest.mark.parametrize("amount", [25.0, 26.0])
+def test_a_dividend_of_the_whole_price_or_more_explains_no_move(amount: float) -> None:
+    bars = bars_of({"A": [100.0, 100.0, 25.0, 25.0]}, first=DAYS[0])
+    actions = actions_of(split("A", DAYS[2], 4.0), dividend("A", DAYS[3], amount))
+    found = gate(bars, actions, RULES, convention="yahoo")
+    assert found.suspects.is_empty()
+    assert found.clean.height == 4
+
+
 @settings(max_examples=60)
 @given(BAR_SETS, ACTIONS, st.sampled_from(["crsp", "yahoo"]), st.integers(0, 11))
 def test_a_verdict_never_changes_when_later_sessions_arrive(
