@@ -64,6 +64,14 @@ def _has_room(folder: Path) -> bool:
     return folder.is_dir() and os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > ROOM
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a test that uses a ledger one of each database, unless its module or it names fewer."""
+    named = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    if "ledger_url" in metafunc.fixturenames and "ledger_url" not in named:
+        databases = getattr(metafunc.module, "DATABASES", ("sqlite", "postgresql"))
+        metafunc.parametrize("ledger_url", databases, indirect=True)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest first: else a worker ends with one of them while the other has no work."""
     items.sort(key=lambda item: not item.path.name.startswith(LONGEST))
@@ -120,9 +128,11 @@ def redis_url(redis_server: Valkey) -> str:
     return redis_server.url
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture
 def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a migrated, empty ledger: a test that uses it runs once a database.
+
+    Where the database has no part in the question, a module says `DATABASES = ["sqlite"]`.
 
     On PostgreSQL the tests of a worker share one database, so a test that changes the schema itself
     makes its own by `postgres_url`.

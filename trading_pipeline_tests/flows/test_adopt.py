@@ -16,6 +16,9 @@ from trading_pipeline.flows.adopt import adopt
 from trading_pipeline.flows.books import book_of
 from trading_pipeline_tests.fakes import NOW, SESSION, make_entry
 
+DATABASES = ["sqlite"]
+"""The flow asks the ledger, whose own tests ask both databases."""
+
 
 def broken(
     kind: BreakKind, mine: str, other: str, symbol: str | None = None, *, order: str | None = None

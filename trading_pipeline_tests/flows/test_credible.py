@@ -23,6 +23,9 @@ from trading_pipeline.flows.reconcile import reconcile
 from trading_pipeline_tests.factories import action, actions_of, bars_of, dividend, split
 from trading_pipeline_tests.fakes import NOW, SESSION, FrameVendor, make_decision, make_order
 
+DATABASES = ["sqlite"]
+"""The flow asks the ledger, whose own tests ask both databases."""
+
 NEXT = next_session(SESSION)
 THIRD = next_session(NEXT)
 FOURTH = next_session(THIRD)

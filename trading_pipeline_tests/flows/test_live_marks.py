@@ -28,6 +28,9 @@ from trading_pipeline_tests.fakes import (
     make_order,
 )
 
+DATABASES = ["sqlite"]
+"""The flow asks the ledger, whose own tests ask both databases."""
+
 TODAY = NOW.date()
 NOON = session_open(TODAY) + timedelta(hours=2)
 MINUTE = timedelta(minutes=1)

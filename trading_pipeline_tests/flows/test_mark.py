@@ -16,6 +16,9 @@ from trading_pipeline_tests.fakes import (
     make_order,
 )
 
+DATABASES = ["sqlite"]
+"""The flow asks the ledger, whose own tests ask both databases."""
+
 NEXT = next_session(SESSION)
 BUY = make_order("AAPL")
 MARKS = {"AAPL": Mark(price=Decimal("105.5"), source="close")}

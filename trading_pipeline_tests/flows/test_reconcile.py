@@ -40,6 +40,9 @@ from trading_pipeline_tests.fakes import (
     make_reconciliation,
 )
 
+DATABASES = ["sqlite"]
+"""The flow asks the ledger, whose own tests ask both databases."""
+
 NEXT = next_session(SESSION)
 LATER = NOW + timedelta(days=30)
 PRICES = {"AAPL": Decimal(100), "IBM": Decimal(200)}

@@ -23,6 +23,9 @@ from trading_pipeline.flows.trade import trade
 from trading_pipeline_tests.factories import bars_of
 from trading_pipeline_tests.fakes import NOW, SESSION, FrameVendor, make_mandate, targets_of
 
+DATABASES = ["sqlite"]
+"""The flow asks the ledger, whose own tests ask both databases."""
+
 NEXT = next_session(SESSION)
 THIRD = next_session(NEXT)
 MARKS = {"AAPL": Decimal(100), "IBM": Decimal(200)}

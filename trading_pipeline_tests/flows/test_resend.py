@@ -22,6 +22,9 @@ from trading_pipeline_tests.fakes import (
 )
 from trading_pipeline_tests.flows.one_day import VENDOR, run, states
 
+DATABASES = ["sqlite"]
+"""The flow asks the ledger, whose own tests ask both databases."""
+
 
 @pytest.fixture
 def opened(ledger: Ledger, broker: SimulatedBroker) -> None:

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_pipeline.core.accounting.attribution import (
@@ -105,7 +105,6 @@ def happened(told: list[Happening]) -> list[Entry]:
     return entries
 
 
-@settings(max_examples=60)
 @given(st.lists(happenings, max_size=25))
 def test_parts_add_up_to_the_account_in_cash_shares_and_total_gain(told: list[Happening]) -> None:
     entries = happened(told)
@@ -120,7 +119,6 @@ def test_parts_add_up_to_the_account_in_cash_shares_and_total_gain(told: list[Ha
     assert sum(mark(part, MARKS, FIRST).total for part in parts) == account.total
 
 
-@settings(max_examples=40)
 @given(st.lists(happenings, max_size=20), st.integers(0, 25))
 def test_parts_can_be_resumed_at_any_session(told: list[Happening], day: int) -> None:
     entries = happened(told)

@@ -5,7 +5,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_pipeline.core.accounting.book import (
@@ -257,7 +257,6 @@ def assert_balanced(book: Book) -> None:
         assert position.cost * position.quantity >= 0
 
 
-@settings(max_examples=80)
 @given(st.lists(happenings, max_size=25))
 def test_cash_is_cash_put_in_plus_realized_less_cost_and_fees_to_the_last_digit(
     happened: list[Happening],
@@ -268,7 +267,6 @@ def test_cash_is_cash_put_in_plus_realized_less_cost_and_fees_to_the_last_digit(
         assert_balanced(book)
 
 
-@settings(max_examples=60)
 @given(st.lists(entries, max_size=25), st.randoms(use_true_random=False))
 def test_replaying_duplicates_in_any_order_is_replaying_once(
     happened: list[Entry], random: object
@@ -278,7 +276,6 @@ def test_replaying_duplicates_in_any_order_is_replaying_once(
     assert replay(EMPTY, told) == replay(EMPTY, happened)
 
 
-@settings(max_examples=60)
 @given(st.lists(entries, max_size=25), st.integers(0, 9))
 def test_replay_can_be_resumed_at_any_session(happened: list[Entry], day: int) -> None:
     limit = fill("X", "1", "1", day=day).session
@@ -307,7 +304,6 @@ def average_cost_oracle(trades: list[Fill]) -> tuple[Fraction, Fraction, Fractio
 small = st.integers(-6, 6).filter(bool).map(str)
 
 
-@settings(max_examples=100)
 @given(st.lists(st.tuples(small, prices), max_size=8))
 def test_the_book_agrees_with_counting_shares_one_by_one(trades: list[tuple[str, str]]) -> None:
     filled = [fill("AAPL", quantity, price) for quantity, price in trades]

@@ -1,7 +1,7 @@
 """Double entry: every entry balances, and the accounts add up to nothing."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_pipeline.core.accounting.book import Book, EntryKind, Running, replay
@@ -42,7 +42,6 @@ def test_a_fold_that_loses_a_dollar_is_found_out(monkeypatch: pytest.MonkeyPatch
         journal(Book(), [fill("AAPL", "10", "100")])
 
 
-@settings(max_examples=60)
 @given(st.lists(happenings, max_size=25), st.integers(0, 25))
 def test_the_accounts_add_up_to_nothing_from_zero_and_from_any_session(
     told: list[Happening], day: int

@@ -4,7 +4,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_pipeline.core.accounting.book import Book, EntryKind, replay
@@ -71,7 +71,6 @@ def test_a_split_of_nothing_is_refused() -> None:
         fold_lots([cash(EntryKind.SPLIT, "0", "AAPL", "3")])
 
 
-@settings(max_examples=80)
 @given(st.lists(happenings, max_size=25))
 def test_lots_and_book_count_the_same_shares_and_the_same_dollars(told: list[Happening]) -> None:
     entries = happened(told)

@@ -7,7 +7,7 @@ from fractions import Fraction
 from time import process_time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_pipeline.core.accounting.book import Book, EntryKind, replay
@@ -108,7 +108,6 @@ def test_nav_is_unchanged_by_a_split_at_the_split_price() -> None:
 marks = st.dictionaries(symbols, prices.map(lambda p: Mark(price=Decimal(p), source="close")))
 
 
-@settings(max_examples=80)
 @given(st.lists(happenings, max_size=25), marks)
 def test_nav_is_cash_put_in_plus_realized_plus_unrealized_less_fees_exactly(
     happened: list[Happening], found: dict[str, Mark]
@@ -129,7 +128,6 @@ def test_nav_is_cash_put_in_plus_realized_plus_unrealized_less_fees_exactly(
     assert pnl.gross >= abs(pnl.net)
 
 
-@settings(max_examples=50)
 @given(st.lists(happenings, max_size=25), marks)
 def test_the_arithmetic_of_the_caller_does_not_matter(
     happened: list[Happening], found: dict[str, Mark]
@@ -159,7 +157,6 @@ def test_the_best_source_of_a_mark_goes_first() -> None:
     }
 
 
-@settings(max_examples=60)
 @given(st.lists(happenings, max_size=12), st.lists(happenings, max_size=12), prices, prices)
 def test_a_change_of_nav_is_explained_to_the_last_digit(
     early: list[Happening], late: list[Happening], before: str, after: str

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_pipeline.core.accounting.attribution import Books, replay_parts
@@ -142,7 +142,6 @@ chains = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(fills, max_size=8), chains)
 def test_whatever_becomes_of_shares_every_dollar_and_share_is_accounted_for(
     bought: list[Entry], found: list[Succession]

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_pipeline.core.execution.order import (
@@ -150,7 +150,6 @@ events = st.one_of(
 )
 
 
-@settings(max_examples=150)
 @given(st.lists(events, max_size=12))
 def test_no_sequence_of_events_leaves_the_table(
     happenings: list[tuple[OrderState, str | None] | int],

@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_pipeline.core.features.moments import co_moments, moments, trends
@@ -24,7 +24,6 @@ def assert_close(found: Column, expected: Column, scale: float = 1.0) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-10 * scale)
 
 
-@settings(max_examples=40)
 @given(COLUMNS, WINDOW)
 def test_mean_and_standard_deviation_are_those_of_the_valid_rows(x: Column, window: int) -> None:
     found, trend = moments(x)[window], trends(x)[window]
@@ -36,7 +35,6 @@ def test_mean_and_standard_deviation_are_those_of_the_valid_rows(x: Column, wind
     np.testing.assert_array_equal(trend.std, found.std)
 
 
-@settings(max_examples=40)
 @given(COLUMNS, WINDOW)
 def test_the_line_is_the_least_squares_one_and_gaps_keep_their_place(
     x: Column, window: int
@@ -57,7 +55,6 @@ def test_the_line_is_the_least_squares_one_and_gaps_keep_their_place(
     assert_close(trend.residual(x), x - by_hand(x, window, lambda rows: fit(rows)[1]), scale)
 
 
-@settings(max_examples=40)
 @given(COLUMNS, WINDOW, st.randoms(use_true_random=False))
 def test_correlation_counts_rows_where_both_are_known(
     x: Column, window: int, random: st.DataObject
@@ -81,7 +78,6 @@ def test_correlation_counts_rows_where_both_are_known(
             np.testing.assert_allclose(found[at, 0], expected, rtol=1e-8, atol=1e-8)
 
 
-@settings(max_examples=40)
 @given(st.floats(1e-3, 1e6), WINDOW, st.sets(st.integers(0, 69), max_size=20))
 def test_a_repeated_value_has_no_spread_line_or_correlation(
     value: float, window: int, missing: set[int]

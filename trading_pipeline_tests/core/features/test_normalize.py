@@ -1,7 +1,7 @@
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from trading_pipeline.core.features.normalize import zscore, zscores
@@ -18,7 +18,6 @@ def scored(values: list[float | None]) -> list[float | None]:
     return frame.with_columns(zscore("x"))["x"].to_list()
 
 
-@settings(max_examples=50)
 @given(NUMBERS)
 def test_a_session_has_mean_0_and_sample_deviation_1(values: list[float]) -> None:
     assume(max(values) - min(values) > 1e-6)
@@ -27,7 +26,6 @@ def test_a_session_has_mean_0_and_sample_deviation_1(values: list[float]) -> Non
     assert found.std(ddof=1) == pytest.approx(1)
 
 
-@settings(max_examples=50)
 @given(NUMBERS)
 def test_symbols_keep_their_order(values: list[float]) -> None:
     found = scored(values)
@@ -61,7 +59,6 @@ def test_missing_values_stay_missing_and_do_not_count() -> None:
     assert scored([None, None]) == [None, None]
 
 
-@settings(max_examples=50)
 @given(st.lists(st.none() | st.sampled_from([1.0, 2.0, 2.5, -7.0]), min_size=1, max_size=8))
 def test_sessions_laid_out_as_rows_give_the_same(values: list[float | None]) -> None:
     row = np.array([[np.nan if each is None else each for each in values]])

@@ -23,7 +23,6 @@ def test_ref_is_the_value_of_an_earlier_row(x: Column, rows: int) -> None:
     assert_equal(op.ref(x, rows)[:, 0], np.array(expected))
 
 
-@settings(max_examples=40)
 @given(COLUMNS, WINDOW)
 def test_extremes_are_numpys_with_the_oldest_missing_row_above_all(x: Column, window: int) -> None:
     def highest(rows: Column) -> float:
@@ -38,7 +37,6 @@ def test_extremes_are_numpys_with_the_oldest_missing_row_above_all(x: Column, wi
     assert_equal(op.lowest(x)[window].position, by_hand(-x, window, position))
 
 
-@settings(max_examples=40)
 @given(COLUMNS, WINDOW)
 def test_a_rank_is_the_average_one_among_the_valid_rows(x: Column, window: int) -> None:
     def rank(rows: Column) -> float:
@@ -50,7 +48,6 @@ def test_a_rank_is_the_average_one_among_the_valid_rows(x: Column, window: int) 
     assert_equal(op.ranks(x, counts(x))[window], by_hand(x, window, rank))
 
 
-@settings(max_examples=40)
 @given(COLUMNS, WINDOW, st.sampled_from([0.0, 0.2, 0.5, 0.8, 1.0]))
 def test_a_quantile_is_linear_between_its_neighbors(x: Column, window: int, share: float) -> None:
     def quantile(rows: Column) -> float:
@@ -60,7 +57,6 @@ def test_a_quantile_is_linear_between_its_neighbors(x: Column, window: int, shar
     np.testing.assert_allclose(found, by_hand(x, window, quantile), rtol=1e-8)
 
 
-@settings(max_examples=40)
 @given(COLUMNS, WINDOW)
 def test_moves_are_counted_and_summed_where_both_rows_are_known(x: Column, window: int) -> None:
     step = x - op.ref(x, 1)

@@ -16,7 +16,6 @@ SESSIONS = sessions_from(count=40)
 BARS = random_bars(["BBB", "AAA"], SESSIONS)
 
 
-@settings(max_examples=40)
 @given(st.sets(st.integers(0, len(BARS) - 1), min_size=1))
 def test_a_filled_frame_has_every_session_between_first_and_last_bar_and_every_bar(
     kept: set[int],
@@ -60,7 +59,6 @@ def test_nan_and_infinite_fields_become_null_and_whole_numbers_become_float() ->
     assert filled["volume"].dtype == pl.Float64
 
 
-@settings(max_examples=40)
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=12), st.integers(1, 100))
 def test_every_row_stands_in_one_block_once(lengths: list[int], cells: int) -> None:
     filled = fill(bars_of({f"S{at:02}": [1.0] * rows for at, rows in enumerate(lengths)}))

@@ -2,7 +2,7 @@
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_pipeline.core.market.announcements import CHECKS, compare, credible
@@ -91,7 +91,6 @@ def test_an_action_taken_back_is_not_known_any_more() -> None:
     assert known_actions(pl.concat([kept, neutral]))["symbol"].to_list() == ["A", "A"]
 
 
-@settings(max_examples=40)
 @given(
     st.lists(st.sampled_from([100.0, 50.0, 200.0, 14.0, None]), min_size=12, max_size=12),
     st.lists(

@@ -6,7 +6,7 @@ from math import isclose, prod
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_pipeline.core.market.corporate_actions import (
@@ -203,7 +203,6 @@ ACTIONS = st.lists(
 ).map(lambda frames: actions_of(*frames))
 
 
-@settings(max_examples=80)
 @given(CLOSES, ACTIONS, st.sampled_from(CONVENTIONS))
 def test_adjusting_is_the_product_of_later_factors(
     closes: list[float | None], actions: pl.DataFrame, convention: Convention
@@ -243,7 +242,6 @@ def _ratio(actions: pl.DataFrame, after: date, before: date) -> float:
     return prod(rows["split_ratio"])
 
 
-@settings(max_examples=60)
 @given(CLOSES, ACTIONS, st.sampled_from(CONVENTIONS))
 def test_returns_between_days_without_actions_are_unchanged(
     closes: list[float | None], actions: pl.DataFrame, convention: Convention
@@ -257,7 +255,6 @@ def test_returns_between_days_without_actions_are_unchanged(
             assert isclose(next_adjusted / adjusted, next_raw / raw, rel_tol=1e-12)
 
 
-@settings(max_examples=60)
 @given(st.lists(st.floats(20, 200), min_size=2, max_size=12), ACTIONS)
 def test_a_crsp_return_is_what_the_holder_of_one_share_earned(
     closes: list[float], actions: pl.DataFrame

@@ -81,7 +81,6 @@ def test_freshness_is_asked_of_a_session() -> None:
         sessions_behind(bars_of({"A": [1.0]}), date(2012, 1, 7), ["A"])
 
 
-@settings(max_examples=40)
 @given(st.integers(0, 60), st.dates(date(2001, 1, 1), date(2029, 1, 1)))
 def test_a_last_bar_n_sessions_ago_is_n_sessions_behind(behind: int, day: date) -> None:
     window = session_window(sessions_from(day, 61)[-1], behind + 1)

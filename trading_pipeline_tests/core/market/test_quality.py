@@ -5,7 +5,7 @@ from datetime import date
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -257,7 +257,6 @@ BAR_SETS = st.tuples(SERIES, SERIES, st.booleans()).map(
 )
 
 
-@settings(max_examples=60)
 @given(BAR_SETS, ACTIONS, st.sampled_from(["crsp", "yahoo"]))
 def test_clean_and_quarantined_together_are_what_went_in(
     bars: pl.DataFrame, actions: pl.DataFrame, convention
@@ -278,7 +277,6 @@ def test_a_dividend_of_the_whole_price_or_more_explains_no_move(amount: float) -
     assert found.clean.height == 4
 
 
-@settings(max_examples=60)
 @given(BAR_SETS, ACTIONS, st.sampled_from(["crsp", "yahoo"]), st.integers(0, 11))
 def test_a_verdict_never_changes_when_later_sessions_arrive(
     bars: pl.DataFrame, actions: pl.DataFrame, convention, day: int

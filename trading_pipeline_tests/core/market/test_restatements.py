@@ -7,7 +7,7 @@ from random import Random
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_pipeline.core.market.restatements import ACTIONS_KEY, current, merge
@@ -122,7 +122,6 @@ DELIVERIES = st.lists(
 ).map(lambda drawn: [_delivery({"A": closes}, day=day) for closes, day in drawn])
 
 
-@settings(max_examples=50)
 @given(DELIVERIES)
 def test_merging_a_delivery_again_changes_nothing(deliveries: list[pl.DataFrame]) -> None:
     held = deliveries[0].clear()
@@ -134,7 +133,6 @@ def test_merging_a_delivery_again_changes_nothing(deliveries: list[pl.DataFrame]
         held = once.frame
 
 
-@settings(max_examples=50)
 @given(CELLS, st.permutations([0, 1, 2, 3]))
 def test_identical_deliveries_leave_the_earliest_in_whatever_order(
     closes: list[float | None], order: list[int]
@@ -145,7 +143,6 @@ def test_identical_deliveries_leave_the_earliest_in_whatever_order(
     assert held.equals(_delivery({"A": closes}))
 
 
-@settings(max_examples=50)
 @given(
     st.lists(st.sets(st.sampled_from("ABC"), min_size=1), min_size=2, max_size=4),
     st.randoms(use_true_random=False),
@@ -167,7 +164,6 @@ def test_deliveries_that_differ_leave_the_same_state_in_any_order(
     assert kept[0].equals(kept[1])
 
 
-@settings(max_examples=50)
 @given(DELIVERIES)
 def test_more_is_known_later_and_nothing_is_forgotten(deliveries: list[pl.DataFrame]) -> None:
     held = deliveries[0].clear()

@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_pipeline.adapters.lake import empty
@@ -99,7 +99,6 @@ def test_a_verdict_by_rule_is_known_when_both_bars_are() -> None:
         ]
 
 
-@settings(max_examples=50)
 @given(
     st.lists(st.sampled_from([100.0, 48.0, 200.0, 10.0]), min_size=1, max_size=8),
     st.lists(

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_pipeline.core.features.labels import LABEL_HORIZON
@@ -95,7 +95,6 @@ def test_the_digest_notices_a_single_changed_value() -> None:
     test=st.integers(1, 20),
     embargo=st.integers(LABEL_HORIZON, 6),
 )
-@settings(max_examples=60, deadline=None)
 def test_no_label_of_a_window_reaches_into_the_next_one(
     length: int, train: int, valid: int, test: int, embargo: int
 ) -> None:

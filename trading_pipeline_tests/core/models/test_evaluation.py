@@ -5,7 +5,7 @@ from math import isnan, sqrt
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_pipeline.core.models.evaluation import (
@@ -86,7 +86,6 @@ def test_a_session_that_ranks_nothing_has_no_ic(
 
 
 @given(st.lists(st.integers(-50, 50), min_size=3, max_size=12, unique=True), st.randoms())
-@settings(max_examples=40, deadline=None)
 def test_the_rank_ic_does_not_change_under_a_rising_transformation(values, random) -> None:
     labels = [float(value) for value in values]
     random.shuffle(labels)

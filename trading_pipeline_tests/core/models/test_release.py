@@ -37,7 +37,6 @@ def test_what_was_sealed_is_what_is_opened() -> None:
 
 
 @given(place=st.integers(0, len(TEXT) - 1), flip=st.integers(1, 255))
-@settings(max_examples=50, deadline=None)
 def test_any_changed_byte_is_noticed(place: int, flip: int) -> None:
     changed = bytearray(TEXT.encode())
     changed[place] ^= flip

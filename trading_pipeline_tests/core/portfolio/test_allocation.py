@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -132,7 +132,6 @@ def test_long_only_without_any_net_is_a_contradiction() -> None:
         AllocationRules(names=ConstructionRules(long_only=True), max_net=0)
 
 
-@settings(max_examples=60)
 @given(
     st.dictionaries(st.sampled_from("ABCDEFGH"), st.floats(0.001, 10), min_size=1),
     st.floats(0.05, 1.0),

@@ -5,7 +5,7 @@ from datetime import date
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -134,7 +134,6 @@ panels = st.dictionaries(
 )
 
 
-@settings(max_examples=60)
 @given(panels, panels, st.integers(0, 2), st.integers(0, 2), st.randoms(use_true_random=False))
 def test_the_best_are_long_the_worst_short_and_each_side_sums_to_one(
     one: dict[str, float], other: dict[str, float], top: int, bottom: int, random: object
@@ -157,7 +156,6 @@ def test_the_best_are_long_the_worst_short_and_each_side_sums_to_one(
         assert max(shorts, default=-2) <= min([*rest, *longs], default=2)
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     st.lists(
         st.lists(st.none() | st.sampled_from([-1.0, 0.0, 0.5, 2.0]), min_size=6, max_size=6),

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -249,7 +249,6 @@ def filled(order: Order) -> Fill:
     )
 
 
-@settings(max_examples=100)
 @given(wants, holdings, quotes, sizing)
 def test_filling_the_plan_reaches_the_targets_within_a_share_and_leaves_nothing_to_do(
     wanted: dict[str, float],
@@ -282,7 +281,6 @@ def test_filling_the_plan_reaches_the_targets_within_a_share_and_leaves_nothing_
     assert again.orders == []
 
 
-@settings(max_examples=60)
 @given(wants, holdings, quotes, st.randoms(use_true_random=False))
 def test_the_plan_is_the_same_however_rows_and_positions_come(
     wanted: dict[str, float],

@@ -5,7 +5,7 @@ from dataclasses import replace
 from decimal import Decimal
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_pipeline.core.execution.order import Order, OrderState, move
@@ -36,7 +36,6 @@ def test_the_gate_agrees_with_the_oracle_on_random_books_and_baskets() -> None:
     assert seen == {None} | {check.__name__ for check in CHECKS} - ELSEWHERE
 
 
-@settings(max_examples=150)
 @given(st.integers(0, 10**9))
 def test_reducing_never_raises_any_position_whichever_orders_fill(seed: int) -> None:
     basket, now = case(Random(seed))
@@ -50,7 +49,6 @@ def test_reducing_never_raises_any_position_whichever_orders_fill(seed: int) -> 
             assert all(abs(with_them[s]) <= abs(q) for s, q in without.items())
 
 
-@settings(max_examples=100)
 @given(st.integers(0, 10**9))
 def test_what_went_through_goes_through_again_by_itself(seed: int) -> None:
     basket, now = case(Random(seed))
@@ -58,7 +56,6 @@ def test_what_went_through_goes_through_again_by_itself(seed: int) -> None:
     assert gate(passed, now) == passed
 
 
-@settings(max_examples=100)
 @given(st.integers(0, 10**9))
 def test_halted_lets_nothing_leave(seed: int) -> None:
     basket, now = case(Random(seed))
@@ -66,7 +63,6 @@ def test_halted_lets_nothing_leave(seed: int) -> None:
     assert {order.code for order in judged} <= {"trading_state", "breaker"}
 
 
-@settings(max_examples=60)
 @given(st.integers(0, 10**9))
 def test_no_sequence_of_orders_fills_and_cancels_in_reducing_raises_gross(seed: int) -> None:
     """Basket after basket, each order filled now, filled later, in part, or never."""

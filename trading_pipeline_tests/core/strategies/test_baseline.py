@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_pipeline.core.strategies import STRATEGIES
@@ -81,7 +81,6 @@ panels = st.dictionaries(
 )
 
 
-@settings(max_examples=60)
 @given(panels, st.randoms(use_true_random=False))
 def test_scores_keep_the_order_of_the_predictions_whatever_the_order_of_rows(
     of: dict[str, float], random: object

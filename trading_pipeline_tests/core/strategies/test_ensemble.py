@@ -4,7 +4,7 @@ from datetime import date
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -132,7 +132,6 @@ def test_a_stranger_and_a_second_opinion_are_refused() -> None:
         combine(pl.concat([votes(a=0.1), votes(a=0.2)]), rules)
 
 
-@settings(max_examples=40)
 @given(
     st.lists(st.sampled_from([-1.0, -0.7, 0.0, 0.6, 1.0]), min_size=3, max_size=3),
     st.sampled_from(METHODS),
