@@ -95,13 +95,10 @@ def _signals(store: ModelStore, cache: FeatureStore, asked: Stored) -> list[Figu
         return _often(lambda: signals(given, cast, session=asked.session, rules=RULES))
 
     slow, quick = ask(from_lake), ask(replace(from_lake, cache=cache))
+    limit = LIMIT if len(asked.symbols) == FEW else None
     return [
-        Figure(
-            name=f"signals of {asked.count}, from the lake",
-            seconds=slow,
-            limit=LIMIT if len(asked.symbols) == FEW else None,
-        ),
-        Figure(name=f"signals of {asked.count}, from Redis", seconds=quick, limit=LIMIT),
+        Figure(name=f"signals of {asked.count}, from the lake", seconds=slow, limit=limit),
+        Figure(name=f"signals of {asked.count}, from Redis", seconds=quick, limit=limit),
     ]
 
 
