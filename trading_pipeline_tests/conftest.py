@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # Machines of very different speed run the suite: no verdict by the clock, and none by luck either,
 # which has its turn with the full-size tests.
-settings.register_profile("quick", deadline=None, max_examples=30, derandomize=True)
+settings.register_profile("quick", deadline=None, max_examples=20, derandomize=True)
 settings.register_profile("thorough", deadline=None, max_examples=500)
 settings.load_profile("quick")
 

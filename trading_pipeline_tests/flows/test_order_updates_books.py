@@ -34,6 +34,9 @@ from trading_pipeline_tests.fakes import (
     targets_of,
 )
 
+DATABASES = ["sqlite"]
+"""The flow asks the ledger, whose own tests ask both databases."""
+
 NEXT = next_session(SESSION)
 THIRD = next_session(NEXT)
 LATER = NOW + timedelta(days=90)

@@ -29,6 +29,9 @@ from trading_pipeline_tests.fakes import (
     targets_of,
 )
 
+DATABASES = ["sqlite"]
+"""The flow asks the ledger, whose own tests ask both databases."""
+
 DAYS = sessions_from(SESSION, 7)
 MINUTE = timedelta(minutes=1)
 EVENING = datetime(2012, 7, 2, 22, 0, tzinfo=UTC)
