@@ -10,9 +10,12 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 _PREFIX = "trading-pipeline-tests-"
 
@@ -75,6 +78,19 @@ def stop(process: subprocess.Popen[bytes] | None, number: int) -> None:
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)  # it leads a session, and so a group, of its own
         process.wait(60)
+
+
+def until(happened: Callable[[], Any], seconds: float) -> None:
+    """Wait for something that a server does; while it does not answer, it has not happened."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            if happened():
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.2)
+    raise AssertionError(f"nothing happened within {seconds} s")
 
 
 def _sweep(base: Path) -> None:

@@ -4,8 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import pytest
 from trading_pipeline.adapters.ledger import Ledger
 from trading_pipeline.cli import run
 from trading_pipeline_tests import whole_day
-from trading_pipeline_tests.server_process import free_port, spawn, stop
+from trading_pipeline_tests.server_process import free_port, spawn, stop, until
 
 PROGRAM = Path(sys.executable).parent / "trading-pipeline"
 PASSWORD, LOOKING = "correct horse battery", "only looking here"
@@ -100,18 +99,6 @@ def command(environment: dict[str, str], *words: str | Path) -> None:
 def ask(url: str, query: str, variables: dict[str, Any], **options: Any) -> httpx.Response:
     body = {"query": query, "variables": variables}
     return httpx.post(f"{url}/graphql", json=body, timeout=60, **options)
-
-
-def until(happened: Callable[[], bool], *, seconds: int) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            if happened():
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.5)
-    raise AssertionError(f"nothing happened within {seconds} s")
 
 
 @pytest.mark.soak

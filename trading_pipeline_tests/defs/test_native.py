@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 from trading_pipeline.adapters.lake import Lake
 from trading_pipeline.core.market.calendar import sessions_between
 from trading_pipeline_tests import whole_day
-from trading_pipeline_tests.server_process import free_port, spawn, stop
+from trading_pipeline_tests.server_process import free_port, spawn, stop, until
 from trading_pipeline_tests.whole_day import FIRST, SMALL_TRAINING, books
 
 DAGSTER = str(Path(sys.executable).parent / "dagster")
@@ -74,7 +73,7 @@ def server(project: Path) -> Iterator[str]:
     )
     url = f"http://127.0.0.1:{port}"
     try:
-        _until(lambda: httpx.get(f"{url}/server_info").is_success, seconds=60)
+        until(lambda: httpx.get(f"{url}/server_info").is_success, seconds=60)
         yield url
     finally:
         stop(process, signal.SIGINT)
@@ -114,7 +113,7 @@ def test_a_backfill_of_everything_from_the_web_page_is_one_run_and_sends_no_orde
         found = _ask(server, STATUS, id=started["backfillId"])["partitionBackfillOrError"]
         return found["status"] not in {"REQUESTED", "COMPLETING"}
 
-    _until(ended, seconds=240)
+    until(ended, seconds=240)
     found = _ask(server, STATUS, id=started["backfillId"])["partitionBackfillOrError"]
     # The backfill as a whole counts as failed, since orders were asked for and not made.
     assert [run["status"] for run in found["runs"]] == ["SUCCESS"], found
@@ -143,15 +142,3 @@ def _ask(url: str, query: str, **variables: Any) -> dict[str, Any]:
     answer = httpx.post(f"{url}/graphql", json=body, timeout=30).json()
     assert "errors" not in answer, answer
     return answer["data"]
-
-
-def _until(happened: Any, *, seconds: int) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            if happened():
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.5)
-    raise AssertionError(f"nothing happened within {seconds} s")

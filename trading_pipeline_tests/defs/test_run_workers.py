@@ -6,8 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from trading_pipeline.settings import Settings
 from trading_pipeline_tests import whole_day
 from trading_pipeline_tests.cli.test_ui import LAUNCH, SESSION, STATUS, ask, params
 from trading_pipeline_tests.defs import test_native as pages
-from trading_pipeline_tests.server_process import free_port, spawn, stop
+from trading_pipeline_tests.server_process import free_port, spawn, stop, until
 from trading_pipeline_tests.servers import Postgres
 
 PROGRAM = Path(sys.executable).parent / "trading-pipeline"
@@ -204,18 +203,6 @@ class Installation:
             death_signal=signal.SIGTERM,
             env=self.environment,
         )
-
-
-def until(happened: Callable[[], bool], seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            if happened():
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.5)
-    raise AssertionError(f"nothing happened within {seconds} s")
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from trading_pipeline.adapters.lake import Lake
 from trading_pipeline.adapters.model_store import Cause, ModelStore, RunRecord
 from trading_pipeline.core.models import gbm
 from trading_pipeline.core.models.binning import Recipe, bin_rows
-from trading_pipeline.core.models.dataset import newest_split
+from trading_pipeline.core.models.dataset import Split, newest_split
 from trading_pipeline.core.models.gates import PromotionRules
 from trading_pipeline.core.models.gbm import GbmParams, Model
-from trading_pipeline.core.models.release import ModelCard, checksum
+from trading_pipeline.core.models.release import Manifest, ModelCard, Release, checksum
 from trading_pipeline.core.models.scaling import FeatureScale, NormalizationRules
 from trading_pipeline.flows.judge import Bench
 from trading_pipeline.flows.train import read_dataset
@@ -35,6 +35,25 @@ def model(lake: Lake, seed: int = 42, features: FeatureScale = "none") -> Model:
     train, valid = dataset.within(split.train), dataset.within(split.valid)
     recipe = Recipe(params=params, normalization=NormalizationRules(features=features))
     return gbm.fit(train, valid, params, binned=bin_rows(train, valid, recipe))
+
+
+def release(model: Model, split: Split, *, through: date) -> Release:
+    """The release that a training of the strategy `alpha_baseline` on the sample ends in."""
+    manifest = Manifest(
+        strategy="alpha_baseline",
+        sha256=checksum(model.text),
+        features=model.features,
+        feature_version=model.feature_version,
+        label="open_to_open",
+        symbols=sample_lake.SYMBOLS,
+        trained_from=split.train[0],
+        last_label=split.valid[-1],
+        trained_through=through,
+        best_iteration=model.best_iteration,
+        version="1",
+        run_id="run1",
+    )
+    return Release(manifest=manifest, text=model.text)
 
 
 def contrary(made: Model) -> Model:

@@ -10,7 +10,7 @@ from trading_pipeline.core.backtest.rules import BacktestRules
 from trading_pipeline.core.market.calendar import session_window, sessions_between
 from trading_pipeline.core.models import gbm
 from trading_pipeline.core.models.dataset import newest_split
-from trading_pipeline.core.models.release import Manifest, Release, checksum
+from trading_pipeline.core.models.release import Release
 from trading_pipeline.core.portfolio.allocation_rules import AllocationRules
 from trading_pipeline.core.portfolio.construction import ConstructionRules
 from trading_pipeline.errors import ModelError, SettingsError
@@ -18,7 +18,7 @@ from trading_pipeline.flows.backtest import Study, replay
 from trading_pipeline.flows.know import Cast
 from trading_pipeline.flows.sweep import sweep
 from trading_pipeline.flows.train import read_dataset
-from trading_pipeline_tests.flows import sample_lake
+from trading_pipeline_tests.flows import fitted, sample_lake
 
 FIRST, LAST = date(2013, 1, 2), date(2013, 2, 27)
 NAME = "alpha_baseline"
@@ -61,21 +61,7 @@ def trained(lake: Lake, as_of: date) -> Release:
     split = newest_split(dataset.sessions(), train=200, valid=30, embargo=2)
     params = sample_lake.RULES.gbm.model_copy(update={"rounds": 5})
     model = gbm.fit(dataset.within(split.train), dataset.within(split.valid), params)
-    manifest = Manifest(
-        strategy=NAME,
-        sha256=checksum(model.text),
-        features=model.features,
-        feature_version=model.feature_version,
-        label="open_to_open",
-        symbols=sample_lake.SYMBOLS,
-        trained_from=split.train[0],
-        last_label=split.valid[-1],
-        trained_through=as_of,
-        best_iteration=model.best_iteration,
-        version="1",
-        run_id="run",
-    )
-    return Release(manifest=manifest, text=model.text)
+    return fitted.release(model, split, through=as_of)
 
 
 def test_models_are_trained_anew_as_a_backtest_walks_forward(lake: Lake) -> None:

@@ -14,7 +14,7 @@ from trading_pipeline.adapters.model_store.bundles import Bundles
 from trading_pipeline.core.features.alpha158 import VERSION
 from trading_pipeline.core.models import gbm
 from trading_pipeline.core.models.dataset import newest_split
-from trading_pipeline.core.models.release import Manifest, Release, checksum
+from trading_pipeline.core.models.release import Release
 from trading_pipeline.errors import (
     FeatureMismatchError,
     MissingDataError,
@@ -25,7 +25,7 @@ from trading_pipeline.errors import (
 from trading_pipeline.flows.predict import predict
 from trading_pipeline.flows.train import read_dataset
 from trading_pipeline_tests.adapters.model_store import models
-from trading_pipeline_tests.flows import sample_lake
+from trading_pipeline_tests.flows import fitted, sample_lake
 from trading_pipeline_tests.flows.sample_lake import LAST, SESSIONS, training
 
 TRAINED_THROUGH = SESSIONS[-21]
@@ -48,21 +48,7 @@ def release(filled: Lake) -> Release:
     split = newest_split(dataset.sessions(), train=300, valid=60, embargo=2)
     params = sample_lake.RULES.gbm
     model = gbm.fit(dataset.within(split.train), dataset.within(split.valid), params)
-    manifest = Manifest(
-        strategy=STRATEGY,
-        sha256=checksum(model.text),
-        features=model.features,
-        feature_version=model.feature_version,
-        label="open_to_open",
-        symbols=sample_lake.SYMBOLS,
-        trained_from=split.train[0],
-        last_label=split.valid[-1],
-        trained_through=TRAINED_THROUGH,
-        best_iteration=model.best_iteration,
-        version="1",
-        run_id="run1",
-    )
-    return Release(manifest=manifest, text=model.text)
+    return fitted.release(model, split, through=TRAINED_THROUGH)
 
 
 @pytest.fixture
