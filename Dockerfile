@@ -22,7 +22,9 @@ RUN apt-get update && apt-get install --yes --no-install-recommends libgomp1 && 
 COPY --from=build /opt/venv /opt/venv
 WORKDIR /app
 COPY dagster.yaml workspace.yaml ./
-ENV PATH=/opt/venv/bin:$PATH DAGSTER_HOME=/app PYTHONUNBUFFERED=1
+# The git hash, which each model names that is trained here: there is no checkout to ask.
+ARG REVISION=
+ENV PATH=/opt/venv/bin:$PATH DAGSTER_HOME=/app PYTHONUNBUFFERED=1 TP_REVISION=$REVISION
 USER 10001:10001
 VOLUME /app/data
 CMD ["trading-pipeline", "--help"]

@@ -6,7 +6,6 @@ error, so that a misspelt limit is never silently the default.
 """
 
 import os
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -143,6 +142,9 @@ class Settings(DagsterSettings):
     mlflow_tracking_uri: str | None = Field(
         default=None, description="MLflow; default SQLite in the data folder"
     )
+    revision: str | None = Field(
+        default=None, description="what names the code, in models; default: the checkout's git hash"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="WARNING", description="of the platform's own JSON lines"
     )
@@ -256,17 +258,6 @@ def utc_now() -> datetime:
 def utc_now_ns() -> int:
     """The present in nanoseconds since 1970, for what happens thousands of times a second."""
     return time.time_ns()
-
-
-def source_revision() -> str | None:
-    """The git revision of the code, or None outside a checkout."""
-    head = subprocess.run(  # noqa: S603 - fixed words
-        ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],  # noqa: S607
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return head.stdout.strip() or None
 
 
 def _unknown(environment: Mapping[str, str], model: type[BaseModel]) -> Iterator[str]:

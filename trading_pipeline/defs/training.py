@@ -2,6 +2,7 @@
 
 from datetime import date
 
+from trading_pipeline.adapters import checkout
 from trading_pipeline.adapters.bin_cache import BinCache
 from trading_pipeline.adapters.lake import Lake
 from trading_pipeline.core.market.calendar import sessions_between
@@ -14,7 +15,7 @@ from trading_pipeline.flows.judge import Bench
 from trading_pipeline.flows.know import own_features
 from trading_pipeline.flows.supply import Source
 from trading_pipeline.flows.trained import Training
-from trading_pipeline.settings import Settings, source_revision, utc_now
+from trading_pipeline.settings import Settings, utc_now
 
 
 def model_name(settings: Settings) -> str:
@@ -55,7 +56,7 @@ def training_of(
         as_of=as_of,
         rules=rules,
         convention=settings.adjustment,
-        revision=source_revision(),
+        revision=settings.revision or checkout.revision(),
         binning=_binning(settings),
     )
 
