@@ -24,7 +24,9 @@ WORKDIR /app
 COPY dagster.yaml workspace.yaml ./
 # The git hash, which each model names that is trained here: there is no checkout to ask.
 ARG REVISION=
-ENV PATH=/opt/venv/bin:$PATH DAGSTER_HOME=/app PYTHONUNBUFFERED=1 TP_REVISION=$REVISION
+# The volume keeps what numba compiles and what matplotlib finds: the rest cannot be written to.
+ENV PATH=/opt/venv/bin:$PATH DAGSTER_HOME=/app PYTHONUNBUFFERED=1 TP_REVISION=$REVISION \
+    XDG_CACHE_HOME=/app/data/cache XDG_CONFIG_HOME=/app/data/cache
 USER 10001:10001
 VOLUME /app/data
 CMD ["trading-pipeline", "--help"]

@@ -1,25 +1,19 @@
-"""The account of a dense backtest, session by session and share by share: compiled.
+"""The account of a dense backtest, session by session and share by share: compiled."""
 
-numba is imported here and nowhere before.
-"""
-
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from trading_pipeline.core.backtest.market import MARK_SESSIONS
 from trading_pipeline.core.backtest.panel import Panel, Values
 from trading_pipeline.core.backtest.rules import BacktestRules
 from trading_pipeline.core.execution.costs import BASIS_POINTS, MONEY_YEAR
+from trading_pipeline.core.features.compiled.compiling import kept
 
 _NOTHING = 1e-9
 """A change of shares smaller than this share of the position is rounding, and no trade."""
 
 _YOUNG = MARK_SESSIONS
-
-jit: Any = njit(cache=True, nogil=True, error_model="numpy")
-"""As numpy divides; threads run beside each other, and what was compiled is kept on disk."""
 
 
 class Sheet(NamedTuple):
@@ -98,7 +92,7 @@ def terms(rules: BacktestRules) -> Terms:
     )
 
 
-@jit
+@kept
 def walk(weights: Values, sheet: Sheet, terms: Terms) -> Values:
     """Return the net asset value at each close in dollars, shape (sessions,)."""
     rows, lanes = weights.shape
@@ -125,7 +119,7 @@ def walk(weights: Values, sheet: Sheet, terms: Terms) -> Values:
     return navs
 
 
-@jit
+@kept
 def _financed(held: Values, cash: float, close: Values, terms: Terms) -> float:
     """Return a year's interest on cash less a year's fees on shorts."""
     got = max(cash, 0.0) * terms.interest
@@ -136,7 +130,7 @@ def _financed(held: Values, cash: float, close: Values, terms: Terms) -> float:
     return got
 
 
-@jit
+@kept
 def _quote(sheet: Sheet, at: int, lane: int) -> Quote:
     return Quote(
         sheet.open[at, lane],
@@ -146,7 +140,7 @@ def _quote(sheet: Sheet, at: int, lane: int) -> Quote:
     )
 
 
-@jit
+@kept
 def _traded(before: float, aim: float, quote: Quote, terms: Terms) -> tuple[float, float]:
     """Return the shares that changed hands and what was paid; crossing zero is two orders."""
     least = _NOTHING * max(abs(before), abs(aim))
@@ -156,7 +150,7 @@ def _traded(before: float, aim: float, quote: Quote, terms: Terms) -> tuple[floa
     return first[0] + then[0], first[1] + then[1]
 
 
-@jit
+@kept
 def _filled(change: float, least: float, quote: Quote, terms: Terms) -> tuple[float, float]:
     """Return the shares of one order that fill, and what is paid for them with its commission."""
     size, sign, worse = abs(change), np.sign(change), terms.half_spread
@@ -172,7 +166,7 @@ def _filled(change: float, least: float, quote: Quote, terms: Terms) -> tuple[fl
     return sign * size, sign * size * price + max(size * terms.rate, terms.minimum)
 
 
-@jit
+@kept
 def _written_off(held: Values, close: Values, age: Values, worth: float) -> float:
     """Close what trades no more, and return the dollars it brings."""
     got = 0.0
@@ -183,7 +177,7 @@ def _written_off(held: Values, close: Values, age: Values, worth: float) -> floa
     return got
 
 
-@jit
+@kept
 def _worth(held: Values, close: Values) -> float:
     total = 0.0
     for lane in range(len(held)):
@@ -192,7 +186,7 @@ def _worth(held: Values, close: Values) -> float:
     return total
 
 
-@jit
+@kept
 def _sized(weight: float, price: float, capital: float, most: float) -> float:
     """Return the signed shares wanted; NaN where there is no weight, or no price to size at."""
     return np.sign(weight) * min(abs(weight) * capital, most) / price

@@ -14,9 +14,10 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import config, njit
+from numba import config
 
-from trading_pipeline.core.features.compiled import kernels, merges, sorted_window
+from trading_pipeline.core.features.compiled import compiling, kernels, merges, sorted_window
+from trading_pipeline.core.features.compiled.compiling import jit, kept
 from trading_pipeline.core.features.operators import WINDOWS, Values
 
 Rolling = Mapping[str, Callable[[Any, int], Any]]
@@ -86,16 +87,13 @@ def panel_of(of_row: OfRow, over_windows: Rolling) -> Callable[..., None]:
     Numba keeps it on disk under a name that holds a checksum of all that it is made of.
     """
     text = _source(of_row, over_windows)
-    made = "".join(inspect.getsource(module) for module in (kernels, merges, sorted_window)) + text
+    parts = (compiling, kernels, merges, sorted_window)
+    made = "".join(inspect.getsource(part) for part in parts) + text
     tag = hashlib.sha256(made.encode()).hexdigest()
     known: dict[str, Any] = {"__name__": __name__, "np": np, "statistics": kernels.statistics}
     exec(compile(text, __file__, "exec"), known)  # noqa: S102 - our own table
-    known["write"] = merges.jit(known["write_of"](tag))
-    compiling: Any = njit(nogil=True, error_model="numpy", cache=True)
-    try:
-        return compiling(known["panel_of"](tag))
-    except RuntimeError:  # no folder to keep it in can be written to
-        return merges.jit(known["panel_of"](tag))
+    known["write"] = jit(known["write_of"](tag))
+    return kept(known["panel_of"](tag))
 
 
 _PANEL: Final = """

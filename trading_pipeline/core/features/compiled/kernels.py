@@ -9,12 +9,12 @@ from typing import Final
 
 import numpy as np
 
+from trading_pipeline.core.features.compiled.compiling import jit
 from trading_pipeline.core.features.compiled.merges import (
     Bytes,
     Values,
     add,
     extreme,
-    jit,
     merge,
     merge_pairs,
     unit,

@@ -1,20 +1,16 @@
 """Merges of two adjacent windows, compiled: those of moments.py and operators.py, row by row.
 
 Arrays are one symbol's: a state has shape (parts, rows). The functions are compiled with what calls
-them, so numba is imported here and nowhere before.
+them.
 """
-
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from trading_pipeline.core.features.compiled.compiling import jit
 
 Values = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
-
-jit: Any = njit(nogil=True, error_model="numpy")
-"""As numpy divides, and without fused operations, so that bits are those of numpy."""
 
 
 @jit

@@ -11,7 +11,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from trading_pipeline.core.features.compiled.merges import Values, jit
+from trading_pipeline.core.features.compiled.compiling import jit
+from trading_pipeline.core.features.compiled.merges import Values
 from trading_pipeline.core.features.operators import CHAIN, WINDOWS
 
 Places = npt.NDArray[np.int64]
