@@ -66,8 +66,9 @@ def test_the_image_is_checked_before_it_is_built_and_built_before_it_is_deployed
     assert (jobs["build"]["needs"], jobs["staging"]["needs"]) == ("check", "build")
     said = "\n".join(commands(jobs["check"]))
     assert "compose" in said
-    assert "hadolint" in said
     assert "promtool" in said
+    judged = (ROOT / "Makefile").read_text().split("\ndeployment:")[1].split("\n\n")[0]
+    assert all(tool in judged for tool in ("hadolint Dockerfile", "actionlint", "shellcheck"))
 
 
 def test_staging_makes_sure_of_paper_before_it_starts_anything() -> None:

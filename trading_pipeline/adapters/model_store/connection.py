@@ -4,10 +4,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from trading_pipeline.errors import AdapterError, ModelNotFoundError, TransientError
@@ -46,6 +47,7 @@ class Connection:
             uri = driver_named(self._uri)
             _require_answer(uri)
             with self.alone():
+                _make(uri)
                 client = MlflowClient(tracking_uri=uri, registry_uri=uri)
                 client.search_registered_models(max_results=1)
             self._opened = client
@@ -107,8 +109,31 @@ def _require_answer(uri: str) -> None:
             engine.dispose()
 
 
+def _make(uri: str) -> None:
+    """Make the tables of a new SQLite file beside its place, and move it there when it is whole.
+
+    MLflow makes them in place and in steps: who is killed meanwhile leaves a file that no later
+    process can finish or read.
+    """
+    url = make_url(uri)
+    if url.get_backend_name() != "sqlite" or not url.database or Path(url.database).exists():
+        return
+    from mlflow.store.db import utils  # heavy: on first use
+
+    place = Path(url.database)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    beside = place.with_name(f"{place.name}.new")
+    beside.unlink(missing_ok=True)  # of one who was killed
+    engine = create_engine(url.set(database=str(beside)))
+    try:
+        utils._initialize_tables(engine)  # what MLflow itself calls on a new file
+    finally:
+        engine.dispose()
+    beside.replace(place)
+
+
 def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0].rstrip(".")[:200]
+    return shorten(str(error).partition("\n")[0].rstrip("."), 400, placeholder=" …")
 
 
 _UNKNOWN = "RESOURCE_DOES_NOT_EXIST"
