@@ -31,7 +31,9 @@ from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClass, ConfigurableClassData, serialize_value
 from sqlalchemy import Connection, Engine, NullPool, create_engine, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.event import listen
+from sqlalchemy.exc import ArgumentError, DisconnectionError
 
 from trading_pipeline.errors import SettingsError
 from trading_pipeline.settings import dagster_database_url, home
@@ -61,6 +63,8 @@ class EnvSelectedStorage(_Unconfigured, DagsterStorage, ConfigurableClass):
         """Return the storage that the environment asks for; SettingsError on an unusable URL."""
         if url := dagster_database_url():
             found = _postgres(postgres_url(url), inst_data)
+            for storage in (found.run_storage, found.event_log_storage, found.schedule_storage):
+                setattr(storage, _SERVED, _asked_first(storage))
         else:
             found = _FileRecords.from_local(str(folder()), inst_data)
         events = found.event_log_storage
@@ -141,6 +145,29 @@ def _guarded(prepare: Callable[..., None]) -> Callable[..., None]:
     return prepared
 
 
+def _asked_first(storage: Any) -> Callable[..., None]:
+    """Ask a kept connection before each use whether it still is one.
+
+    Pages are served over connections that Dagster keeps; after a restart of PostgreSQL the first
+    click would fail on each of them.
+    """
+    prepare = storage.optimize_for_webserver
+
+    def prepared(*arguments: Any, **named: Any) -> None:
+        prepare(*arguments, **named)
+        engine = storage._engine
+        listen(engine, "checkout", lambda connection, *_: _ask(engine, connection))
+
+    return prepared
+
+
+def _ask(engine: Engine, connection: DBAPIConnection) -> None:
+    try:
+        engine.dialect.do_ping(connection)
+    except engine.dialect.loaded_dbapi.Error as error:
+        raise DisconnectionError from error  # the pool takes a new one instead
+
+
 def _store_planned_checks(
     storage: SqlEventLogStorage, event: EventLogEntry, event_id: int | None
 ) -> None:
@@ -185,8 +212,10 @@ def postgres_url(url: str) -> str:
     """
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter for a port that is no number
         raise SettingsError("TP_DAGSTER_URL is not a URL: postgresql://… is expected.") from None
+    if "@" in (parsed.host or ""):  # else what stands before it would be told as a place
+        raise SettingsError("TP_DAGSTER_URL has an @ in its password: %40 is expected there.")
     if parsed.drivername not in POSTGRES:
         raise SettingsError(
             f"TP_DAGSTER_URL names the database {parsed.drivername}: postgresql://… is expected; "

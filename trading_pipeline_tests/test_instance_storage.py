@@ -10,7 +10,7 @@ from dagster._core.instance.config import PoolGranularity
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._serdes import deserialize_value, serialize_value
-from sqlalchemy import make_url, select
+from sqlalchemy import create_engine, make_url, select
 
 from trading_pipeline.definitions import build
 from trading_pipeline.errors import SettingsError
@@ -102,6 +102,25 @@ def test_with_a_url_the_records_are_in_postgresql(
     assert not list(home.rglob("*.db"))
     monkeypatch.delenv("TP_DAGSTER_URL")
     assert not is_recorded(run_id)
+
+
+def test_pages_are_served_on_after_postgresql_was_restarted(
+    home: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TP_DAGSTER_URL", postgres_url)
+    with dg.DagsterInstance.get() as instance:
+        storages = (instance.run_storage, instance.schedule_storage)
+        for storage in storages:
+            assert storage is not None
+            storage.optimize_for_webserver(15_000, 3600, 20)
+        assert (instance.get_runs_count(), instance.all_instigator_state()) == (0, [])
+
+        others = "datname = current_database() AND pid <> pg_backend_pid()"
+        with create_engine(with_driver(postgres_url)).connect() as connection:
+            ended = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"
+            assert len(connection.exec_driver_sql(ended).all()) == len(storages)
+
+        assert (instance.get_runs_count(), instance.all_instigator_state()) == (0, [])
 
 
 def test_the_password_is_in_no_dump_and_on_no_command_line(
