@@ -35,6 +35,10 @@ from trading_pipeline.defs import (  # noqa: E402 - after the filters, which the
 from trading_pipeline.defs.resources import resources  # noqa: E402
 from trading_pipeline.settings import Settings  # noqa: E402
 
+# One process a run. As Dagster has it, a run's configuration could say that a step need not wait
+# for the one before it to succeed: orders would leave although a blocking check has failed.
+IN_PROCESS = dg.in_process_executor.configured(lambda _: {}, name="in_process", config_schema={})
+
 
 def build(settings: Settings) -> dg.Definitions:
     """The definitions for `settings`: the web UI and the CLI load the very same ones."""
@@ -54,7 +58,7 @@ def build(settings: Settings) -> dg.Definitions:
             ]
         ),
         resources=resources(settings),
-        executor=dg.in_process_executor,
+        executor=IN_PROCESS,
     )
     return dg.Definitions.merge(
         assets,

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableError
 
 from trading_pipeline import logs
 from trading_pipeline.adapters.alerts.access import AlertAccess
@@ -30,6 +31,7 @@ from trading_pipeline.core.features.alpha158 import LOOK_BACK as FEATURE_LOOK_BA
 from trading_pipeline.core.market.corporate_actions import Convention
 from trading_pipeline.core.market.freshness import FreshnessRules
 from trading_pipeline.core.market.quality import QualityRules
+from trading_pipeline.core.market.universe import require_symbols
 from trading_pipeline.core.market.watch import WatchRules
 from trading_pipeline.core.models.rules import TrainingRules
 from trading_pipeline.core.portfolio.allocation_rules import AllocationOptions
@@ -170,7 +172,7 @@ class Settings(DagsterSettings):
         names = value.split(",") if isinstance(value, str) else value
         if not isinstance(names, (list, tuple)):
             return names
-        return tuple(sorted({str(name).strip().upper() for name in names} - {""}))
+        return require_symbols(sorted({str(name).strip().upper() for name in names} - {""}))
 
     @field_validator("alpaca")
     @classmethod
@@ -187,6 +189,8 @@ class Settings(DagsterSettings):
             settings = cls(**arguments)
         except ValidationError as error:
             raise SettingsError(_sentence(error)) from None
+        except UnreadableError as error:  # its own words hold no value
+            raise SettingsError(f"The settings cannot be used: {error}.") from None
         logs.hide(logs.secrets_of(settings))
         if unknown := sorted(_unknown(os.environ, cls)):
             raise SettingsError(
@@ -285,6 +289,8 @@ def _sentence(error: ValidationError) -> str:
 
 def _fault(fault: Mapping[str, Any]) -> str:
     name = ".".join(str(part) for part in fault["loc"])
-    hidden = fault["type"] == "extra_forbidden" or name.endswith(_SECRET)
+    # A whole group holds the secrets of all its fields.
+    is_plain = isinstance(fault["input"], str | int | float | None)
+    hidden = fault["type"] == "extra_forbidden" or name.endswith(_SECRET) or not is_plain
     given = "" if hidden else f" (got {fault['input']!r})"
     return f"{name}: {fault['msg'][0].lower()}{fault['msg'][1:]}{given}"

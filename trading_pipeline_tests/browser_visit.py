@@ -120,6 +120,8 @@ def launches_a_backfill(visit: Visit, first: str, last: str) -> None:
 def may_only_look(visit: Visit, password: str) -> None:
     """Somebody else's visit: the same pages, and no button that starts anything."""
     visit.open("/logout")
+    visit.page.get_by_role("button", name="Log out").click()
+    visit.page.wait_for_url("**/login")
     logs_in(visit, "viewer", password)
     visit.open("/assets/raw_bars")
     expect(visit.page.get_by_role("button", name="Materialize…")).to_be_disabled()

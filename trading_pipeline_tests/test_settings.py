@@ -58,6 +58,11 @@ def test_symbols_are_upper_case_unique_and_sorted(monkeypatch: pytest.MonkeyPatc
         ("TP_PORTFOLIO__TOP_N", "many", "portfolio.top_n"),
         ("TP_BROKER", "robinhood", "broker"),
         ("TP_SYMBOLS", " , ", "symbols"),
+        ("TP_SYMBOLS", "AAPL,../../x", "symbols"),
+        ("TP_SYMBOLS", "=cmd()", "symbols"),
+        ("TP_SYMBOLS", "<script>", "symbols"),
+        ("TP_SYMBOLS", "A\nB", "symbols"),
+        ("TP_SYMBOLS", "A:*", "symbols"),
         ("TP_ADJUSTMENT", "qlib", "adjustment"),
     ],
 )
@@ -111,6 +116,24 @@ def test_a_password_never_stands_in_a_repr_or_an_error(monkeypatch: pytest.Monke
     assert "hunter2" in settings.ledger_location
     with pytest.raises(SettingsError) as caught:
         Settings.load(redis_url=["redis://:hunter2@h"])
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TP_ALERTS", '{"smtp_password": "hunter2", "smtp_tls": "none"}'),
+        ("TP_ALERTS", '{"smtp_password": "hunter2"'),
+        ("TP_ALERTS", "hunter2"),
+        ("TP_ALPACA", '{"secret_key": "hunter2", "secret": 1}'),
+    ],
+)
+def test_a_group_that_cannot_be_used_is_refused_without_its_secrets(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=r"(?i)alerts|alpaca") as caught:
+        Settings.load()
     assert "hunter2" not in str(caught.value)
 
 

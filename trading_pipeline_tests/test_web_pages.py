@@ -1,6 +1,7 @@
 """Dagster's own web server is behind the door too, and no request of any kind arms anything."""
 
 import asyncio
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,13 +35,17 @@ def application(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any
             yield app.create_app_from_workspace_process_context(workspace)
 
 
-def ask(application: Any, method: str, **options: Any) -> int:
+def answer(application: Any, method: str, **options: Any) -> httpx.Response:
     async def asked() -> httpx.Response:
         transport = httpx.ASGITransport(app=application)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             return await client.request(method, "/graphql", **options)
 
-    return asyncio.run(asked()).status_code
+    return asyncio.run(asked())
+
+
+def ask(application: Any, method: str, **options: Any) -> int:
+    return answer(application, method, **options).status_code
 
 
 def test_dagsters_own_server_takes_no_mutation_from_a_link_or_from_another_page(
@@ -53,11 +58,32 @@ def test_dagsters_own_server_takes_no_mutation_from_a_link_or_from_another_page(
     assert ask(application, "POST", json={"query": MUTATION}) == 200
 
 
+LAUNCH = "mutation L($p: ExecutionParams!) { launchRun(executionParams: $p) { __typename } }"
+BACKFILL = "mutation B($p: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $p) "
+BACKFILL += "{ __typename } }"
+
+
+@pytest.mark.parametrize("tag", ["dagster-k8s/config", "dagster-k8s/resource_requirements", "team"])
+def test_no_tag_of_a_run_makes_its_process_another(application: Any, tag: str) -> None:
+    """On Kubernetes the first would give a run another environment: another broker."""
+    armed = {"container_config": {"env": [{"name": "TP_BROKER", "value": "alpaca-live"}]}}
+    tags = [{"key": tag, "value": json.dumps(armed)}]
+    where = {"repositoryLocationName": "a", "repositoryName": "b"}
+    run = {"selector": {**where, "pipelineName": "c"}, "executionMetadata": {"tags": tags}}
+    days = {"allPartitions": True, "assetSelection": [], "tags": tags}
+
+    for query, params in ((LAUNCH, run), (BACKFILL, days)):
+        said = answer(application, "POST", json={"query": query, "variables": {"p": params}}).text
+        assert (f"The tag {tag} is refused" in said) == tag.startswith("dagster-k8s/"), said
+
+
 ARMED = [
     {"resources": {"settings": {"config": {"broker": "alpaca-live", "dry_run": False}}}},
     {"resources": {"desk": {"config": {"broker": "alpaca-live"}}}},
     {"ops": {"orders": {"config": {"broker": "alpaca-live"}}}},
     {"ops": {"orders": {"config": {"confirm_live": True}}}},
+    {"execution": {"config": {"step_dependency_config": {"require_upstream_step_success": False}}}},
+    {"execution": {"config": {"retries": {"enabled": {}}}}},
 ]
 
 
@@ -70,7 +96,10 @@ def definitions(tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
 def test_no_run_configuration_arms_anything(
     definitions: dg.Definitions, config: dict[str, Any]
 ) -> None:
-    """A run's configuration is what GraphQL can say; where orders go, the environment says."""
+    """A run's configuration is what GraphQL can say; where orders go, the environment says.
+
+    Nor does it make a step run although a blocking check before it has failed, or run twice.
+    """
     with pytest.raises(dg.DagsterInvalidConfigError):
         dg.validate_run_config(definitions.resolve_job_def("paper_run"), config)
 
@@ -88,3 +117,30 @@ def test_nothing_that_any_job_can_be_told_says_where_orders_go(
 
     arming = {"alpaca", "broker", "dry_run", "ledger_url", *AlpacaAccess.model_fields}
     assert names & arming == {"dry_run"}
+
+
+def test_no_run_configuration_is_filled_in_from_the_environment(
+    definitions: dg.Definitions,
+) -> None:
+    """Else who may launch a run may have a key written down, as the reason of a halt."""
+    said = {"confirm": "halt", "reason": {"env": "HOME"}}
+    config = {"ops": {"halt_trading": {"config": said}}}
+    with pytest.raises(dg.DagsterInvalidConfigError):
+        dg.validate_run_config(definitions.resolve_job_def("halt"), config)
+    kinds = {
+        kind
+        for job in definitions.get_repository_def().get_all_jobs()
+        for kind in job.get_config_schema_snapshot().all_config_snaps_by_key
+    }
+    assert "String" in kinds
+    assert [kind for kind in kinds if "Source" in kind] == []
+
+
+@pytest.mark.parametrize("name", ["clean_bars", "orders", "reconciliation", "accounts"])
+def test_no_launch_leaves_out_a_check_that_blocks(definitions: dg.Definitions, name: str) -> None:
+    """Who launches chooses assets and checks; those that block are part of the asset itself."""
+    job = definitions.resolve_job_def("paper_run")
+    key = dg.AssetKey([name])
+
+    with pytest.raises(dg.DagsterInvalidSubsetError):
+        job.get_subset(asset_selection={key}, asset_check_selection=set())

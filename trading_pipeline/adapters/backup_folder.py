@@ -19,13 +19,23 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from trading_pipeline.errors import DataError, SettingsError
 
 MANIFEST: Final = "manifest.json"
+
+
+def _below(name: str) -> str:
+    """A name that stays within the folder it is taken for: a back-up may come from anywhere."""
+    if {"", ".", ".."}.intersection(name.split("/")):
+        raise ValueError("no name of a back-up's file")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_below)]
 
 
 class Manifest(BaseModel):
@@ -38,8 +48,8 @@ class Manifest(BaseModel):
     product: str
     revision: str
     rows: dict[str, int]
-    files: dict[str, str]
-    links: dict[str, str]
+    files: dict[Name, str]
+    links: dict[Name, Name]
 
     def of(self, part: str) -> dict[str, str]:
         """The checksums of one part's files, by their names within it."""

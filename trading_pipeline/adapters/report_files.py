@@ -7,6 +7,7 @@ Anything that keeps it from being written is one SettingsError that names the pa
 import csv
 import io
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, datetime
@@ -31,6 +32,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _CENT = Decimal("0.01")
 _PER_MILLE = Decimal("0.001")
 _NONE = "–"
+_NUMBER: Final = re.compile(r"[+-]?[\d.]+(?:[eE][+-]?\d+)?")
 
 
 def require_writable(path: Path) -> Path:
@@ -70,12 +72,21 @@ def write_text(path: Path, text: str) -> Path:
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> Path:
-    """Write `rows` under a header of `columns`; None is an empty cell; no rows is a header."""
+    """Write `rows` under a header of `columns`; None is an empty cell; no rows is a header.
+
+    A text that a spreadsheet would compute has an apostrophe before it, and is then only shown.
+    """
     page = io.StringIO()
     writer = csv.DictWriter(page, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: _inert(value) for name, value in row.items()} for row in rows)
     return write_text(path, page.getvalue())
+
+
+def _inert(value: object) -> object:
+    if not isinstance(value, str) or _NUMBER.fullmatch(value):
+        return value
+    return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 def write_html(

@@ -249,6 +249,7 @@ def resources(settings: Settings) -> dict[str, Any]:
         "desk": made(lambda _: desk(settings)),
         "model_store": model_store(settings),
         "announcer": made(lambda _: announcer(settings)),
+        "io_manager": dg.mem_io_manager,  # nothing is handed on: Dagster's own pickles into files
     }
 
 

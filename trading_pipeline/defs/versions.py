@@ -10,6 +10,7 @@ from pydantic import Field
 from trading_pipeline.adapters.lake import Lake
 from trading_pipeline.adapters.model_store import ModelStore
 from trading_pipeline.core.market.calendar import last_closed_session
+from trading_pipeline.defs.launch_config import LaunchConfig
 from trading_pipeline.defs.metadata import table
 from trading_pipeline.defs.training import bench_of, model_name
 from trading_pipeline.errors import SettingsError
@@ -20,7 +21,7 @@ from trading_pipeline.flows.register import Declared, register_file
 from trading_pipeline.settings import Settings, utc_now
 
 
-class ModelFile(dg.Config):
+class ModelFile(LaunchConfig):
     """A LightGBM text file that was trained elsewhere; sessions as YYYY-MM-DD."""
 
     path: str
@@ -29,7 +30,7 @@ class ModelFile(dg.Config):
     metrics: dict[str, float] = Field(default_factory=dict[str, float])
 
 
-class Pair(dg.Config):
+class Pair(LaunchConfig):
     """Two versions by their numbers; by default the one that trades and the challenger."""
 
     first: str = ""

@@ -1,5 +1,6 @@
 """Report files: what they hold, and that they are written whole or not at all."""
 
+import csv
 import os
 import re
 from html.parser import HTMLParser
@@ -182,6 +183,29 @@ def test_a_csv_without_rows_is_its_header(tmp_path: Path) -> None:
     path = report_files.write_csv(tmp_path / "x.csv", [], ["symbol", "qty"])
 
     assert path.read_text() == "symbol,qty\n"
+
+
+def test_a_csv_holds_nothing_that_a_spreadsheet_would_compute(tmp_path: Path) -> None:
+    """A broker's or a vendor's words are in it; an amount below zero stays a number."""
+    words = ["=cmd()", "+1+1", "-1-1", "@SUM(A1)", "\tx", "-29", "+1.5e3", "-0.25", "fine", None]
+
+    path = report_files.write_csv(tmp_path / "x.csv", [{"why": word} for word in words], ["why"])
+
+    with path.open(newline="") as file:
+        found = [row["why"] for row in csv.DictReader(file)]
+    assert found[:5] == [f"'{word}" for word in words[:5]]
+    assert found[5:] == ["-29", "+1.5e3", "-0.25", "fine", ""]
+
+
+def test_a_page_shows_every_word_and_carries_none_out(tmp_path: Path) -> None:
+    """Whoever names a symbol, and whatever a broker answers: in text, tables and pictures."""
+    said = report.build(day()).model_dump_json().replace("MSFT", "<script>x()</script><img src=x>")
+
+    report.save(report.DayReport.model_validate_json(said), tmp_path / "day.html")
+
+    page = (tmp_path / "day.html").read_text()
+    assert "<script>x()</script>" in Page(page).text
+    assert not re.search("<script|<img", page)
 
 
 @pytest.mark.parametrize(

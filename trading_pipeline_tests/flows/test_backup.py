@@ -1,5 +1,6 @@
 """Back-ups hold everything, restores overwrite nothing, and either database takes the other's."""
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from trading_pipeline.adapters import backup_folder
+from trading_pipeline.adapters.databases import ensure_database
 from trading_pipeline.adapters.lake import copies
 from trading_pipeline.adapters.ledger import Ledger, transfer
 from trading_pipeline.adapters.ledger.engine import LedgerEngine
@@ -48,9 +50,10 @@ def _backup(of: Places, to: Path) -> None:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def target(request: pytest.FixtureRequest, tmp_path: Path) -> Places:
-    """Where nothing is yet, its ledger in either database."""
+    """Where nothing is yet, its ledger in either database, which is not there either."""
     postgres = request.param == "postgresql"
-    return places(tmp_path / "new", request.getfixturevalue("postgres_url") if postgres else None)
+    url = f"{request.getfixturevalue('postgres_url')}_new" if postgres else None
+    return places(tmp_path / "new", url)
 
 
 @pytest.fixture
@@ -157,6 +160,27 @@ def test_a_damaged_back_up_is_not_restored(made: Path, tmp_path: Path, fault: st
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("name", ["lake/../../stolen", "lake//stolen", "/stolen", "lake/./stolen"])
+@pytest.mark.parametrize("kind", ["files", "links", "targets"])
+def test_a_back_up_that_somebody_made_up_writes_nothing_beside_its_place(
+    made: Path, tmp_path: Path, name: str, kind: str
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(made, copy, symlinks=True)
+    manifest = copy / backup_folder.MANIFEST
+    said = json.loads(manifest.read_text())
+    if kind == "targets":
+        said["links"]["models/alpha_baseline/champion"] = name
+    else:
+        said[kind][name] = backup_folder.digest(b"stolen")
+    manifest.write_text(json.dumps(said))
+
+    with pytest.raises(SettingsError, match="not what a back-up has"):
+        restore(copy, places(tmp_path / "new"))
+
+    assert list(tmp_path.iterdir()) == [copy]
+
+
 def test_a_folder_that_is_no_back_up_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="is no back-up"):
         restore(tmp_path, places(tmp_path / "new"))
@@ -179,6 +203,7 @@ def test_a_back_up_is_never_made_over_something(day: Places, tmp_path: Path) -> 
 def test_a_ledger_of_the_last_version_is_brought_up_to_date_with_all_its_rows(
     target: Places, tmp_path: Path
 ) -> None:
+    ensure_database(target.ledger_url)
     rows = transfer.load(target.ledger_url, GOLDEN, "0001")
 
     ledger = Ledger(target.ledger_url)

@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from trading_pipeline.core.market.calendar import EXCHANGE_ZONE
+from trading_pipeline.core.market.universe import SYMBOL
 from trading_pipeline.errors import SchemaError, SettingsError
 
 ENDINGS = (".csv", ".csv.gz", ".parquet", ".tar.gz")
@@ -121,7 +122,8 @@ def _converted(column: pl.Series, date_format: str) -> tuple[pl.Series, pl.Serie
     """The values, where they are wrong, and what was expected there."""
     if column.name == "symbol":
         what, values = "a symbol", _texts(column)
-        wrong = values.is_null()
+        names = values.unique().drop_nulls()
+        wrong = values.is_null() | values.is_in(names.filter(~names.str.contains(SYMBOL)).implode())
     elif column.name in {"session", "ex_date"}:
         what, values = "a date", _days(column, date_format)
         wrong = values.is_null()

@@ -19,6 +19,11 @@ PATIENCE_SECONDS: Final = 1.0
 
 CONNECTIONS: Final = 10
 
+_NO_URL: Final = (
+    "TP_REDIS_URL is not a URL: redis://… or rediss://… is expected, a / in a password as %2F."
+)
+
+
 T = TypeVar("T")
 
 
@@ -36,18 +41,13 @@ class RedisLink:
     """Redis behind one URL; the first question connects. Safe to share among threads."""
 
     def __init__(self, url: str, *, patience: float = PATIENCE_SECONDS) -> None:
-        """Name the place; SettingsError when it is not a URL of Redis. `patience` in seconds."""
-        if urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
-            raise SettingsError("TP_REDIS_URL is not a URL: redis://… or rediss://… is expected.")
-        self.url = url
+        """Name the place; SettingsError when it is not a URL of Redis. `patience` in seconds.
+
+        `place` is host and port, without the password.
+        """
+        self.url, self.place = url, _place(url)
         self._patience = patience
         self._client: Redis | None = None
-
-    @property
-    def place(self) -> str:
-        """Host and port, without the password."""
-        address = urlsplit(self.url)
-        return f"{address.hostname or 'localhost'}:{address.port or 6379}"
 
     def ask(self, question: "Callable[[Redis], Any]") -> Any:
         """Return what Redis answers; TransientError when it does not."""
@@ -57,8 +57,8 @@ class RedisLink:
             return question(self._opened())
         except (RedisError, OSError) as error:
             raise self.silence(error) from error
-        except ValueError as error:
-            raise SettingsError("TP_REDIS_URL is not a URL: redis://… is expected.") from error
+        except ValueError:
+            raise SettingsError(_NO_URL) from None
 
     def silence(self, error: Exception) -> TransientError:
         """What to raise when Redis fails with `error`."""
@@ -109,3 +109,15 @@ class RedisLink:
                 retry=Retry(NoBackoff(), 1),  # a pooled connection may have died unseen
             )
         return self._client
+
+
+def _place(url: str) -> str:
+    """Host and port, without the password; SettingsError, which repeats nothing, for no URL."""
+    try:
+        address = urlsplit(url)
+        place = f"{address.hostname or 'localhost'}:{address.port or 6379}"
+    except ValueError:
+        raise SettingsError(_NO_URL) from None
+    if address.scheme not in {"redis", "rediss", "unix"}:
+        raise SettingsError(_NO_URL)
+    return place

@@ -31,8 +31,14 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 COOKIE: Final = "trading_pipeline"
 LOGIN, LOGOUT, HEALTH = "/login", "/logout", "/server_info"
-LARGEST_BODY: Final = 8 << 20
+LARGEST_BODY: Final = 1 << 20
+LARGEST_LOGIN: Final = 4 << 10
 
+_OUR_HEADERS: Final = (
+    (b"x-frame-options", b"SAMEORIGIN"),  # else a page lays itself over ours and leads a click
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
 _PAGE: Final = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>trading_pipeline</title>
 <style>
@@ -41,14 +47,17 @@ input, select, button {{ font: inherit; width: 100%; margin: .3rem 0; padding: .
 p {{ color: #a00 }}
 </style>
 <h1>trading_pipeline</h1>
-<form method="post" action="/login">
+<form method="post">
 <p>{said}</p>
-<label>I am <select name="name"><option>operator<option>viewer</select></label>
-<label>Password <input type="password" name="password" autofocus required
-autocomplete="current-password"></label>
-<button>Log in</button>
+{form}
 </form></html>
 """
+_TO_COME_IN: Final = """<label>I am
+<select name="name"><option>operator<option>viewer</select></label>
+<label>Password <input type="password" name="password" autofocus required
+autocomplete="current-password"></label>
+<button>Log in</button>"""
+_TO_LEAVE: Final = "<button>Log out</button>"
 
 
 class Guard:
@@ -72,7 +81,7 @@ class Guard:
         if scope["type"] not in {"http", "websocket"}:
             await self._application(scope, receive, send)
             return
-        head = Head.of(scope)
+        head, send = Head.of(scope), partial(_with_our_headers, send)
         if refusal := self._refusal(head):
             await _refuse(head, refusal, send)
         elif head.path in {LOGIN, LOGOUT} and not self._door.is_open:
@@ -97,11 +106,7 @@ class Guard:
     def _known(self, head: Head) -> Role | None:
         if header := head.headers.get("authorization"):
             return self._door.known_by_header(header)
-        try:
-            cookies = SimpleCookie(head.headers.get("cookie", ""))
-        except CookieError:
-            return None
-        return self._door.known(cookies[COOKIE].value) if COOKIE in cookies else None
+        return self._door.known(_session(head))
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send, role: Role) -> None:
         head = Head.of(scope)
@@ -109,31 +114,42 @@ class Guard:
         if head.is_safe or head.is_socket or role is Role.OPERATOR:
             await self._application(scope, receive, send)
             return
-        body = await _body(receive)
+        body = await _body(receive, LARGEST_BODY)
         if refusal := refusal_of_role(head, role, body):
             await _refuse(head, refusal, send)
             return
         await self._application(scope, _replay(body, receive), send)
 
     async def _at_the_door(self, head: Head, receive: Receive, send: Send, *, secure: bool) -> None:
+        if head.method != "POST":
+            form = _TO_COME_IN if head.path == LOGIN else _TO_LEAVE
+            await _page(send, form)
+            return
         if head.path == LOGOUT:
+            self._door.leave(_session(head))
             gone = _cookie("", seconds=0, secure=secure)
             await _answer(send, HTTPStatus.SEE_OTHER, headers={"location": LOGIN, **gone})
             return
-        if head.method != "POST":
-            await _login_page(send)
-            return
-        form = parse_qs((await _body(receive)).decode("latin-1"))
+        form = parse_qs((await _body(receive, LARGEST_LOGIN)).decode("latin-1"))
         name, password = (form.get(key, [""])[0] for key in ("name", "password"))
         if role := self._door.enter(name, password):
             cookie = _cookie(self._door.session(role), seconds=SESSION_SECONDS, secure=secure)
             await _answer(send, HTTPStatus.SEE_OTHER, headers={"location": "/", **cookie})
         elif self._door.is_tired:
-            await _login_page(
-                send, "Too many wrong guesses: wait a minute.", HTTPStatus.TOO_MANY_REQUESTS
-            )
+            said = "Too many wrong guesses: wait a minute."
+            await _page(send, _TO_COME_IN, said, HTTPStatus.TOO_MANY_REQUESTS)
         else:
-            await _login_page(send, "That is not the password.", HTTPStatus.UNAUTHORIZED)
+            said = "That is not the password."
+            await _page(send, _TO_COME_IN, said, HTTPStatus.UNAUTHORIZED)
+
+
+def _session(head: Head) -> str:
+    """What stands in the cookie, nothing without one."""
+    try:
+        cookies = SimpleCookie(head.headers.get("cookie", ""))
+    except CookieError:
+        return ""
+    return cookies[COOKIE].value if COOKIE in cookies else ""
 
 
 def _cookie(value: str, *, seconds: int, secure: bool) -> dict[str, str]:
@@ -142,13 +158,13 @@ def _cookie(value: str, *, seconds: int, secure: bool) -> dict[str, str]:
     return {"set-cookie": f"{COOKIE}={value}; {rules}"}
 
 
-async def _login_page(send: Send, said: str = "", status: HTTPStatus = HTTPStatus.OK) -> None:
+async def _page(send: Send, form: str, said: str = "", status: HTTPStatus = HTTPStatus.OK) -> None:
     headers = {
         "content-type": "text/html; charset=utf-8",
         "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; "
         "form-action 'self'; frame-ancestors 'none'",
     }
-    await _answer(send, status, _PAGE.format(said=escape(said)), headers)
+    await _answer(send, status, _PAGE.format(form=form, said=escape(said)), headers)
 
 
 async def _refuse(head: Head, refusal: Refusal, send: Send) -> None:
@@ -173,16 +189,23 @@ async def _answer(
     await send({"type": "http.response.body", "body": body})
 
 
-async def _body(receive: Receive) -> bytes:
-    """The whole body; more than anyone needs to send counts as none."""
+async def _with_our_headers(send: Send, message: MutableMapping[str, Any]) -> None:
+    if message["type"] == "http.response.start":
+        message["headers"] = [*message.get("headers", ()), *_OUR_HEADERS]
+    await send(message)
+
+
+async def _body(receive: Receive, largest: int) -> bytes:
+    """The whole body; more than anyone needs to send counts as none, and is not waited for."""
     parts, size = list[bytes](), 0
     while True:
         message = await receive()
-        part = message.get("body", b"")
-        size += len(part)
-        parts.append(part if size <= LARGEST_BODY else b"")
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > largest:
+            return b""
         if message["type"] == "http.disconnect" or not message.get("more_body"):
-            return b"".join(parts) if size <= LARGEST_BODY else b""
+            return b"".join(parts)
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

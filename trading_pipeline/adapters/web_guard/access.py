@@ -1,4 +1,4 @@
-"""Who may come in: passwords out of files, sessions signed by this process, few wrong guesses."""
+"""Who may come in: passwords out of files, sessions that this process knows, few wrong guesses."""
 
 import base64
 import binascii
@@ -62,13 +62,13 @@ class WebAccess(BaseModel):
 class Door:
     """Lets people in by password and knows them again by a cookie; for one process.
 
-    The key that signs sessions is this process's own: a restart ends all of them. `clock` tells
-    seconds; any that goes forward does.
+    Sessions are this process's own: a restart ends all of them. `clock` tells seconds; any that
+    goes forward does.
     """
 
     def __init__(self, passwords: dict[Role, str], clock: Callable[[], float]) -> None:
         self._passwords, self._clock = passwords, clock
-        self._key = secrets.token_bytes(32)
+        self._sessions: dict[bytes, tuple[Role, float]] = {}
         self._wrong: deque[float] = deque(maxlen=WRONG_GUESSES)
 
     @property
@@ -95,16 +95,19 @@ class Door:
 
     def session(self, role: Role) -> str:
         """Return what to put into the cookie."""
-        said = f"{role}.{int(self._clock()) + SESSION_SECONDS}.{secrets.token_hex(8)}"
-        return f"{said}.{self._signed(said)}"
+        now, made = self._clock(), secrets.token_urlsafe(32)
+        self._sessions = {k: kept for k, kept in self._sessions.items() if now < kept[1]}
+        self._sessions[_digest(made)] = (role, now + SESSION_SECONDS)
+        return made
 
     def known(self, session: str) -> Role | None:
         """Return whose session it is, None for one that is over or not ours."""
-        said, _, signature = session.rpartition(".")
-        if not hmac.compare_digest(signature.encode(), self._signed(said).encode()):
-            return None
-        role, until, _ = said.split(".")
-        return Role(role) if self._clock() < int(until) else None
+        role, until = self._sessions.get(_digest(session), (None, 0.0))
+        return role if self._clock() < until else None
+
+    def leave(self, session: str) -> None:
+        """End a session: whoever has a copy of the cookie is asked for the password again."""
+        self._sessions.pop(_digest(session), None)
 
     def known_by_header(self, header: str) -> Role | None:
         """Return the role of an `Authorization: Basic …` header, as programs send it."""
@@ -117,17 +120,18 @@ class Door:
             return None
         return self.enter(name, password)
 
-    def _signed(self, said: str) -> str:
-        return hmac.new(self._key, said.encode(), hashlib.sha256).hexdigest()
+
+def _digest(session: str) -> bytes:
+    """How a session is kept: found by what cannot be guessed piece by piece."""
+    return hashlib.sha256(session.encode()).digest()
 
 
 def _password(path: Path) -> str:
     try:
         password = path.read_text().strip()
-    except OSError as error:
-        raise SettingsError(
-            f"The password file {path} cannot be read: {error.strerror}."
-        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is no text"
+        raise SettingsError(f"The password file {path} cannot be read: {why}.") from None
     if len(password) < _SHORTEST:
         raise SettingsError(
             f"The password in {path} is too short: at least {_SHORTEST} characters are expected."

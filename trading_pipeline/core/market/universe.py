@@ -1,6 +1,7 @@
 """The universe: the symbols that may trade in a session, by membership, price and liquidity."""
 
 import json
+import re
 from collections.abc import Sequence, Sized
 from datetime import date
 from hashlib import sha256
@@ -12,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from trading_pipeline.core.market.calendar import session_window, sessions_between
 from trading_pipeline.core.market.corporate_actions import require_columns
 from trading_pipeline.errors import SettingsError
+
+SYMBOL: Final = r"^[A-Z0-9^][A-Z0-9.^/=_-]{0,31}$"
+"""What a symbol is written with, as BRK.B, BF-B, BTC/USD, ^GSPC: it stands in pages and keys."""
 
 MEMBERS: Final = {"symbol": pl.String, "first": pl.Date, "last": pl.Date}
 """The columns of membership: a symbol belongs from `first` through `last`, null while it does."""
@@ -27,6 +31,13 @@ REASONS: Final = (
 """Why a symbol is not of the universe; of several the first."""
 
 _KEY: Final = ["symbol", "session"]
+
+
+def require_symbols(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names; SettingsError for one that is no symbol."""
+    if wrong := next((name for name in names if not re.fullmatch(SYMBOL, name)), None):
+        raise SettingsError(f"{wrong!r} among the symbols is none: expected one such as BRK.B.")
+    return tuple(names)
 
 
 class UniverseRules(BaseModel):
