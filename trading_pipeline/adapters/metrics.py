@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from trading_pipeline.errors import SettingsError
 
 LOOPBACK: Final = "127.0.0.1"
+_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 Family = CounterMetricFamily | GaugeMetricFamily
 
@@ -60,7 +61,8 @@ class Exporter(Collector):
 def serving(exporter: Exporter, *, host: str = LOOPBACK, port: int) -> Iterator[int]:
     """Answer scrapes at `/metrics` until the block ends; gives the port, a free one for 0.
 
-    SettingsError when the port is taken.
+    On this machine's own address nothing is answered under another name: a web page whose name was
+    pointed here could read it. SettingsError when the port is taken.
     """
     registry = CollectorRegistry(auto_describe=False)
     registry.register(exporter)
@@ -68,12 +70,24 @@ def serving(exporter: Exporter, *, host: str = LOOPBACK, port: int) -> Iterator[
         server, thread = start_http_server(port, addr=host, registry=registry)
     except OSError as error:
         raise SettingsError(f"{host}:{port} cannot be listened on: {error.strerror}.") from error
+    if host == LOOPBACK:
+        server.set_app(_of_this_machine(server.get_app()))
     try:
         yield server.server_port
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def _of_this_machine(application: Any) -> Callable[[dict[str, Any], Any], Iterable[bytes]]:
+    def guarded(environment: dict[str, Any], begin: Any) -> Iterable[bytes]:
+        if environment.get("HTTP_HOST", "").lower().rpartition(":")[0] in _NAMES:
+            return application(environment, begin)
+        begin("421 Misdirected Request", [("Content-Type", "text/plain")])
+        return [b"This is not reached under that name.\n"]
+
+    return guarded
 
 
 def _family(metric: Metric) -> Family:

@@ -9,7 +9,6 @@ from typing import Final
 
 from trading_pipeline import logs
 from trading_pipeline.adapters.ledger.figures import LedgerFigures
-from trading_pipeline.adapters.live_store import RedisLink
 from trading_pipeline.adapters.metrics import LOOPBACK, Exporter, Sample, serving
 from trading_pipeline.adapters.run_records import RunRecords
 from trading_pipeline.cli import services
@@ -45,8 +44,11 @@ def metrics(*, port: int = PORT, host: str = LOOPBACK) -> int:
 
 
 def instruments(settings: Settings) -> Instruments:
-    """What the settings say is to be read; nothing is opened before a scrape."""
-    redis = settings.redis_url
+    """What the settings say is to be read; nothing is opened before a scrape.
+
+    SettingsError when the URL of Redis is none.
+    """
+    services.redis(settings)
     return Instruments(
         ledger=cache(partial(services.open_ledger, settings)),
         figures=LedgerFigures(settings.ledger_location),
@@ -54,10 +56,11 @@ def instruments(settings: Settings) -> Instruments:
         store=services.models(settings),
         vendor=cache(partial(services.vendor, settings)),
         records=RunRecords(url=dagster_database_url(), home=settings.home),
-        redis=RedisLink(redis.get_secret_value()) if redis else None,
+        redis=partial(services.redis, settings),
         models=models_of(settings.strategy, strategies(settings.strategies)),
         rules=settings.risk.breaker,
         version=version("trading-pipeline"),
+        may_stream=settings.alpaca.key_id is not None,
     )
 
 

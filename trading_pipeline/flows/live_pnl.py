@@ -13,11 +13,12 @@ from typing import Any, Final
 
 from trading_pipeline.adapters.lake import Lake
 from trading_pipeline.adapters.ledger import Ledger
-from trading_pipeline.core.accounting.book import Book, replay
+from trading_pipeline.core.accounting.book import Book
 from trading_pipeline.core.accounting.pnl import Mark, Pnl, PositionPnl, mark
 from trading_pipeline.core.market.calendar import FIRST_SESSION, last_closed_session
 from trading_pipeline.core.market.quotes import Quote
 from trading_pipeline.errors import TransientError
+from trading_pipeline.flows.books import book_of
 from trading_pipeline.flows.day import closes
 from trading_pipeline.flows.trade import CLOSE
 
@@ -98,7 +99,7 @@ class LiveBook:
 
     def refresh(self, now: datetime) -> None:
         """Read the ledger, and the last closes of what is held."""
-        self._book = replay(Book(), self._ledger.entries())
+        self._book = book_of(self._ledger)
         positions = self._book.positions.values()
         self._held = sorted(each.symbol for each in positions if each.quantity)
         self._closes = last_closes(self._ledger, self._lake, self._held, now)

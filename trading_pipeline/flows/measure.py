@@ -7,7 +7,6 @@ are told.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import partial
 from typing import Final
 
 from trading_pipeline.adapters.lake import Lake
@@ -30,11 +29,13 @@ from trading_pipeline.core.risk.breaker import Value, daily_loss, drawdown
 from trading_pipeline.core.risk.limits import BreakerRules, TradingState
 from trading_pipeline.errors import TradingPipelineError
 from trading_pipeline.flows.halt import standing
+from trading_pipeline.flows.live_marks import QUOTE, live_prices
 from trading_pipeline.flows.metrics import PREFIX
 from trading_pipeline.flows.ports import MarketData
 from trading_pipeline.flows.probe import ask
 from trading_pipeline.flows.report import FINISHED
-from trading_pipeline.flows.risk_monitor import SESSIONS, told
+from trading_pipeline.flows.risk_monitor import SESSIONS, told, valued, values_of
+from trading_pipeline.flows.schedule import scheduled
 from trading_pipeline.flows.stream_report import age_of
 from trading_pipeline.flows.supervise import is_open
 
@@ -49,9 +50,10 @@ Samples = Iterator[Sample]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instruments:
-    """What is read; each is asked anew at every scrape. `redis` is None when it is not used.
+    """What is read; each is asked anew at every scrape. `redis` gives None while none is used.
 
-    `models` are the strategies whose models trade, `version` is the product's.
+    `models` are the strategies whose models trade, `version` is the product's; `may_stream` says
+    whether there are keys to stream quotes with.
     """
 
     ledger: Callable[[], Ledger]
@@ -60,22 +62,25 @@ class Instruments:
     store: ModelStore
     vendor: Callable[[], MarketData]
     records: RunRecords
-    redis: RedisLink | None
+    redis: Callable[[], RedisLink | None]
     models: Sequence[str]
     rules: BreakerRules
     version: str
+    may_stream: bool
 
 
 def measure(instruments: Instruments, *, now: datetime, seconds: float = SECONDS) -> list[Sample]:
     """Return every sample that could be read within `seconds`."""
+    redis = instruments.redis()
     questions: dict[str, Callable[[], list[Sample]]] = {
-        "ledger": lambda: list(_ledger(instruments, now)),
+        "ledger": lambda: list(_ledger(instruments, redis, now)),
         "lake": lambda: list(_lake(instruments, now)),
         "models": lambda: list(_models(instruments, now)),
-        "dagster": lambda: list(_jobs(instruments)),
+        "dagster": lambda: list(_jobs(instruments, now)),
+        "vendor": lambda: list(_vendor(instruments)),
     }
-    if instruments.redis:
-        questions["redis"] = partial(_redis, instruments.redis, now)
+    if redis:
+        questions["redis"] = lambda: _redis(redis, now, may_stream=instruments.may_stream)
     answers = ask(questions, seconds=seconds)
     found = [_sample("version_info", 1, instruments.version), *_market(now)]
     for name, answer in answers.items():
@@ -101,7 +106,11 @@ def _market(now: datetime) -> Samples:
     yield _sample("market_open", is_open(now))
 
 
-def _ledger(instruments: Instruments, now: datetime) -> Samples:
+def _vendor(instruments: Instruments) -> Samples:
+    yield _sample("is_archive", instruments.vendor().last_session() is not None)
+
+
+def _ledger(instruments: Instruments, redis: RedisLink | None, now: datetime) -> Samples:
     ledger = instruments.ledger()
     found = instruments.figures.read(ended=FINISHED, sessions=SESSIONS)
     state = standing(ledger, now=now, rules=instruments.rules).state
@@ -116,8 +125,9 @@ def _ledger(instruments: Instruments, now: datetime) -> Samples:
     yield _sample("fills_total", found.fills)
     yield _sample("commission_dollars_total", found.commission)
     yield from _runs(found, due_session(now, _end_of_archive(instruments)))
-    yield from _values(found)
-    for pnl in ledger.snapshots(1):
+    live = _live(ledger, redis, now)
+    yield from _values(found, live)
+    for pnl in [live] if live else ledger.snapshots(1):
         yield from _book(pnl)
     for made in ledger.reconciliations(1):
         yield _sample("reconciled_timestamp_seconds", made.at.timestamp())
@@ -133,9 +143,15 @@ def _runs(found: Figures, due: date) -> Samples:
         yield _sample("runs_missing", _sessions_after(max(done), due))
 
 
-def _values(found: Figures) -> Samples:
-    values = [Value(session=day, nav=nav, cash_in=put_in) for day, nav, put_in in found.values]
-    if values:
+def _live(ledger: Ledger, redis: RedisLink | None, now: datetime) -> Pnl | None:
+    """The account at live quotes; None while the exchange is closed or nobody streams."""
+    prices = live_prices(ledger, QuoteStore(redis).latest, now=now) if redis else None
+    return valued(ledger, prices) if prices else None
+
+
+def _values(found: Figures, live: Pnl | None) -> Samples:
+    past = [Value(session=day, nav=nav, cash_in=put_in) for day, nav, put_in in found.values]
+    if values := values_of(past, live):
         yield _sample("daily_loss_ratio", daily_loss(values))
         yield _sample("drawdown_ratio", drawdown(values)[0])
 
@@ -151,12 +167,12 @@ def _book(pnl: Pnl) -> Samples:
         yield _sample("position_shares", each.quantity, each.symbol)
         yield _sample("position_dollars", each.value, each.symbol)
         yield _sample("position_unrealized_dollars", each.unrealized, each.symbol)
+    yield _sample("positions_real_time", sum(p.source == QUOTE for p in pnl.open_positions))
     yield _sample("unpriced_positions", len(pnl.unpriced))
 
 
 def _lake(instruments: Instruments, now: datetime) -> Samples:
     lake, last = instruments.lake, _end_of_archive(instruments)
-    yield _sample("is_archive", last is not None)
     held = lake.held("clean_bars", FIRST_SESSION, last_closed_session(now))
     if not held:
         return
@@ -176,18 +192,23 @@ def _models(instruments: Instruments, now: datetime) -> Samples:
         yield _sample("model_age_sessions", age, name)
 
 
-def _jobs(instruments: Instruments) -> Samples:
+def _jobs(instruments: Instruments, now: datetime) -> Samples:
     for runs in instruments.records.jobs():
         yield _sample("job_runs", runs.count, runs.job, runs.status)
         if runs.ended_at is not None:
             yield _sample("job_last_end_timestamp_seconds", runs.ended_at, runs.job, runs.status)
+    schedule = scheduled(instruments.records, now)
+    yield _sample("schedule_on", schedule.on)
+    if schedule.daemon_seen_at:
+        age = (now - schedule.daemon_seen_at).total_seconds()
+        yield _sample("daemon_heartbeat_age_seconds", max(age, 0))
 
 
-def _redis(link: RedisLink, now: datetime) -> list[Sample]:
+def _redis(link: RedisLink, now: datetime, *, may_stream: bool) -> list[Sample]:
     store = QuoteStore(link)
     found = [
         _sample("redis_memory_bytes", link.health().used_memory),
-        _sample("stream_wanted", store.desired().on),
+        _sample("stream_wanted", may_stream and store.desired().on),
     ]
     if beat := store.heartbeat():
         found += [

@@ -10,6 +10,8 @@ from trading_pipeline.adapters.metrics import Metric
 
 PREFIX: Final = "trading_pipeline_"
 
+_AT: Final = ", live while quotes come, else at the last snapshot"
+
 
 def _gauge(name: str, meaning: str, *labels: str) -> Metric:
     return Metric(name=f"{PREFIX}{name}", kind="gauge", meaning=meaning, labels=labels)
@@ -43,22 +45,25 @@ METRICS: Final[tuple[Metric, ...]] = (
         "job",
         "status",
     ),
+    _gauge("schedule_on", "Whether the schedule of the trading day is switched on: 1 or 0."),
+    _gauge("daemon_heartbeat_age_seconds", "Seconds since Dagster's daemon minded schedules."),
     # Orders
     _counter("order_events", "States that orders have come to, since the ledger began.", "state"),
     _gauge("orders", "Orders of the newest decided session, by the state they are in.", "state"),
     _counter("fills", "Fills since the ledger began."),
     _counter("commission_dollars", "Commission paid since the ledger began."),
-    # The book
-    _gauge("nav_dollars", "Net asset value at the last snapshot."),
-    _gauge("cash_dollars", "Cash at the last snapshot."),
-    _gauge("pnl_dollars", "P&L since the beginning: realized, unrealized, total, fees.", "kind"),
-    _gauge("exposure_dollars", "Exposure at the last snapshot: gross and net.", "kind"),
-    _gauge("daily_loss_ratio", "Loss of the newest session, as a share of NAV before it."),
-    _gauge("drawdown_ratio", "Loss since the highest NAV, as a share of it."),
-    _gauge("position_shares", "Shares held at the last snapshot, negative if owed.", "symbol"),
-    _gauge("position_dollars", "Value of the position at the last snapshot.", "symbol"),
-    _gauge("position_unrealized_dollars", "Unrealized P&L at the last snapshot.", "symbol"),
-    _gauge("unpriced_positions", "Positions of the last snapshot that had no price."),
+    # The book: at live quotes while the exchange trades and they come, else at the last snapshot
+    _gauge("nav_dollars", f"Net asset value{_AT}."),
+    _gauge("cash_dollars", f"Cash{_AT}."),
+    _gauge("pnl_dollars", f"P&L since the beginning{_AT}.", "kind"),
+    _gauge("exposure_dollars", f"Exposure{_AT}: gross and net.", "kind"),
+    _gauge("daily_loss_ratio", f"Loss of the session, as a share of NAV before it{_AT}."),
+    _gauge("drawdown_ratio", f"Loss since the highest NAV, as a share of it{_AT}."),
+    _gauge("position_shares", f"Shares held{_AT}; negative if owed.", "symbol"),
+    _gauge("position_dollars", f"Value of the position{_AT}.", "symbol"),
+    _gauge("position_unrealized_dollars", f"Unrealized P&L{_AT}.", "symbol"),
+    _gauge("positions_real_time", "Positions that are valued at a live quote of this session."),
+    _gauge("unpriced_positions", f"Positions without a price{_AT}."),
     # Reconciliation
     _gauge("breaks", "Differences to the broker that the last comparison left open.", "kind"),
     _gauge("reconciled_timestamp_seconds", "When the last comparison was written, in Unix time."),
@@ -71,7 +76,7 @@ METRICS: Final[tuple[Metric, ...]] = (
         "model_age_sessions", "Sessions since the last one the model was trained on.", "strategy"
     ),
     # The stream of live prices
-    _gauge("stream_wanted", "Whether the stream should run: 1 or 0."),
+    _gauge("stream_wanted", "Whether the stream should run, and has the keys to: 1 or 0."),
     _gauge("stream_heartbeat_age_seconds", "Seconds since the stream told that it lives."),
     _counter("stream_quotes", "Quotes that the running stream has received."),
     _counter("stream_dropped_quotes", "Quotes that it had to drop."),

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Final
 
 from trading_pipeline.adapters.ledger import Ledger, Run, Standing
-from trading_pipeline.core.accounting.pnl import Mark, mark
+from trading_pipeline.core.accounting.pnl import Mark, Pnl, mark
 from trading_pipeline.core.execution.breaks import Break
 from trading_pipeline.core.execution.order import Order, OrderState
 from trading_pipeline.core.market.calendar import previous_session
@@ -119,6 +119,23 @@ def told(ledger: Ledger) -> dict[tuple[str, str], Decimal]:
     return _told(_last(ledger))
 
 
+def valued(ledger: Ledger, prices: Prices) -> Pnl:
+    """Return the account at these prices, with everything that is booked by their session."""
+    return mark(book_of(ledger, prices.session), prices.marks, prices.session)
+
+
+def values_of(past: Sequence[Value], live: Pnl | None) -> list[Value]:
+    """Return the values that losses are counted from: of each session, oldest first, and now's.
+
+    `past` are those of the last SESSIONS snapshots at most. Where it is all there are, the cash put
+    in stands before the first. A `live` one of an older session than the newest is left out.
+    """
+    values = list(past)
+    if live and not (values and live.session < values[-1].session):
+        values = [*(value for value in past if value.session < live.session), _value(live)]
+    return values if len(values) >= SESSIONS else [*_opening(values[:1]), *values]
+
+
 def vitals_of(
     ledger: Ledger,
     broker: Broker,
@@ -146,12 +163,12 @@ def vitals_of(
 
 
 def _values(ledger: Ledger, prices: Prices | None) -> list[Value]:
-    snapshots = ledger.snapshots(SESSIONS)
-    if prices and not (snapshots and prices.session < snapshots[-1].session):
-        pnl = mark(book_of(ledger, prices.session), prices.marks, prices.session)
-        snapshots = [*(past for past in snapshots if past.session < prices.session), pnl]
-    values = [Value(session=p.session, nav=p.nav, cash_in=p.cash_in) for p in snapshots]
-    return values if len(values) >= SESSIONS else [*_opening(values[:1]), *values]
+    past = [_value(pnl) for pnl in ledger.snapshots(SESSIONS)]
+    return values_of(past, valued(ledger, prices) if prices else None)
+
+
+def _value(pnl: Pnl) -> Value:
+    return Value(session=pnl.session, nav=pnl.nav, cash_in=pnl.cash_in)
 
 
 def _opening(first: list[Value]) -> list[Value]:

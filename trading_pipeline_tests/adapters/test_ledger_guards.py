@@ -112,6 +112,21 @@ def test_a_ledger_is_created_once(
     ledger.close()
 
 
+def test_a_ledger_of_an_older_version_says_how_it_is_brought_up_to_date(empty_url: str) -> None:
+    with LedgerEngine(empty_url).creating() as connection:
+        migrations.upgrade(connection, "0001")
+    ledger = Ledger(empty_url)
+
+    for ask in (ledger.entries, ledger.history, ledger.opening, ledger.require_current):
+        with pytest.raises(SettingsError, match="of revision 0001, and"):
+            ask()
+    ledger.create()
+
+    ledger.require_current()
+    assert ledger.entries() == []
+    ledger.close()
+
+
 def test_a_ledger_of_a_newer_version_is_left_alone(empty_url: str) -> None:
     ledger = Ledger(empty_url)
     ledger.create()

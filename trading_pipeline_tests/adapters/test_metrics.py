@@ -2,7 +2,7 @@
 
 import socket
 from urllib.error import HTTPError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -67,6 +67,15 @@ def test_it_listens_on_this_machine_only() -> None:
         for address in {*outside, "127.0.0.2"} - {"127.0.0.1"}:
             with pytest.raises(OSError):  # noqa: PT011 - refused, or no such address here
                 socket.create_connection((address, port), 1).close()
+
+
+def test_a_page_whose_name_was_pointed_at_this_machine_reads_nothing() -> None:
+    with serving(Exporter(METRICS, list), port=0) as port:
+        for host in (f"evil.example:{port}", "evil.example", "", f"localhost.evil.example:{port}"):
+            with pytest.raises(HTTPError, match="421"):
+                urlopen(Request(f"http://127.0.0.1:{port}/metrics", headers={"Host": host}))
+        for host in (f"localhost:{port}", f"LOCALHOST:{port}", f"[::1]:{port}"):
+            urlopen(Request(f"http://127.0.0.1:{port}/metrics", headers={"Host": host})).close()
 
 
 def test_a_port_that_is_taken_is_said() -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -16,6 +17,7 @@ from trading_pipeline.adapters.metrics import Sample
 from trading_pipeline.adapters.model_store import ModelStore
 from trading_pipeline.adapters.run_records import RunRecords
 from trading_pipeline.adapters.sample_data import SampleData
+from trading_pipeline.core.execution.order import OrderState
 from trading_pipeline.core.risk.breaker import BREAKER
 from trading_pipeline.core.risk.limits import BreakerRules, TradingState
 from trading_pipeline.errors import TransientError
@@ -37,10 +39,11 @@ def instruments(home: Path, ledger_url: str | None = None) -> Instruments:
         store=ModelStore(home / "data/models", ""),
         vendor=SampleData,
         records=RunRecords(url=None, home=home),
-        redis=None,
+        redis=lambda: None,
         models=(STRATEGY,),
         rules=BreakerRules(),
         version="1.2.3",
+        may_stream=True,
     )
 
 
@@ -60,8 +63,8 @@ def require_declared(found: list[Sample]) -> None:
     assert all(len(sample.labels) == declared[sample.name] for sample in found)
 
 
-def beating(link: RedisLink) -> None:
-    """A stream that told a second ago that it lives."""
+def beating(link: RedisLink, mid: float = 590.0) -> None:
+    """A stream that told a second ago that it lives, with a quote of AAPL around `mid`."""
     beat = {
         "at": (NOW - timedelta(seconds=1)).isoformat(),
         "state": "streaming",
@@ -74,7 +77,7 @@ def beating(link: RedisLink) -> None:
     import msgpack  # noqa: PLC0415
 
     at = int((NOW - timedelta(seconds=4)).timestamp() * 1e9)
-    quote = msgpack.packb(("AAPL", at, 99.0, 101.0, 1.0, 1.0, "V", 1))
+    quote = msgpack.packb(("AAPL", at, mid - 1, mid + 1, 1.0, 1.0, "V", 1))
     link.ask(lambda redis: redis.hset(Keys().prices, "AAPL", quote))
     QuoteStore(link).desire(on=True, by="ada", reason="", now=NOW)
 
@@ -83,15 +86,20 @@ def test_everything_that_is_declared_is_measured(first_day: Path, redis_url: str
     link = RedisLink(redis_url)
     beating(link)
 
-    found = measure(replace(instruments(first_day), redis=link), now=NOW)
+    found = measure(replace(instruments(first_day), redis=lambda: link), now=NOW)
 
     require_declared(found)
     values = told(found)
     absent = {metric.name.removeprefix(PREFIX) for metric in METRICS} - values.keys()
-    assert absent <= {"breaker_told", "breaks", "reconciled_timestamp_seconds", "scrape_seconds"}
-    assert values["up"] == dict.fromkeys(
-        [("ledger",), ("lake",), ("models",), ("dagster",), ("redis",)], 1
-    )
+    assert absent <= {
+        "breaker_told",
+        "breaks",
+        "daemon_heartbeat_age_seconds",
+        "reconciled_timestamp_seconds",
+        "scrape_seconds",
+    }
+    services = ("ledger", "lake", "models", "dagster", "vendor", "redis")
+    assert values["up"] == dict.fromkeys([(name,) for name in services], 1)
     assert values["trading_state"] == {("active",): 1, ("reducing",): 0, ("halted",): 0}
     assert values["runs_missing"] == values["bars_sessions_behind"] == {(): 1}
     assert values["runs_total"] == {("success",): 1}
@@ -107,15 +115,45 @@ def test_everything_that_is_declared_is_measured(first_day: Path, redis_url: str
     assert values["is_archive"] == values["market_open"] == {(): 1}
 
 
+def test_while_quotes_come_the_book_is_valued_at_them(first_day: Path, redis_url: str) -> None:
+    link = RedisLink(redis_url)
+    read = replace(instruments(first_day), redis=lambda: link)
+    closed, still = NOW.replace(hour=14, minute=29), told(measure(read, now=NOW))
+    shares = still["position_shares"][("AAPL",)]
+    before = still["position_dollars"][("AAPL",)] / shares
+
+    beating(link, before - 500 * (1 if shares > 0 else -1))
+    live, shut = told(measure(read, now=NOW)), told(measure(read, now=closed))
+
+    lost = 500 * abs(shares)
+    nav = still["nav_dollars"][()]
+    assert live["nav_dollars"][()] == pytest.approx(nav - lost)
+    assert live["pnl_dollars"][("total",)] == pytest.approx(still["pnl_dollars"][("total",)] - lost)
+    assert live["daily_loss_ratio"][()] == pytest.approx(lost / nav)
+    assert live["drawdown_ratio"][()] > still["drawdown_ratio"][()]
+    assert (live["positions_real_time"], still["positions_real_time"]) == ({(): 1}, {(): 0})
+    assert shut["nav_dollars"][()] == nav
+
+
+def test_a_stream_without_keys_is_not_expected(first_day: Path, redis_url: str) -> None:
+    link = RedisLink(redis_url)
+    read = replace(instruments(first_day), redis=lambda: link)
+
+    assert told(measure(read, now=NOW))["stream_wanted"] == {(): 1}
+    keyless = replace(read, may_stream=False)
+    assert told(measure(keyless, now=NOW))["stream_wanted"] == {(): 0}
+
+
 def test_what_is_down_is_told_and_the_rest_is_too(first_day: Path) -> None:
-    def silent() -> Ledger:
+    def silent() -> NoReturn:
         raise TransientError("no")
 
     dead = replace(
         instruments(first_day),
         ledger=silent,
-        redis=RedisLink("redis://127.0.0.1:1"),
+        redis=lambda: RedisLink("redis://127.0.0.1:1"),
         store=ModelStore(first_day / "nowhere", ""),
+        vendor=silent,
     )
 
     values = told(measure(dead, now=NOW))
@@ -125,9 +163,10 @@ def test_what_is_down_is_told_and_the_rest_is_too(first_day: Path) -> None:
         ("lake",): 1,
         ("models",): 0,
         ("dagster",): 1,
+        ("vendor",): 0,
         ("redis",): 0,
     }
-    assert "nav_dollars" not in values
+    assert not {"nav_dollars", "is_archive"} & values.keys()
     assert values["bars"][()] > 0
 
 
@@ -146,7 +185,9 @@ def test_the_ledger_is_counted_the_same_in_either_database(ledger: Ledger, ledge
 
     values = told(measure(instruments(Path("/nowhere"), ledger_url), now=NOW))
 
-    assert values["orders"] == values["order_events_total"] == {("planned",): 2}
+    assert values["orders"] == {("planned",): 2}
+    assert {k: v for k, v in values["order_events_total"].items() if v} == {("planned",): 2}
+    assert values["order_events_total"].keys() == {(state,) for state in OrderState}
     assert values["trading_state"][("halted",)] == 1
     assert values["trading_state_changes_total"] == {("active",): 1, ("halted",): 1}
     assert values["breaker_told"] == {("daily_loss",): 1}

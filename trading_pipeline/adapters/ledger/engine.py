@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from filelock import FileLock, Timeout
 from sqlalchemy import event, exc
 
+from trading_pipeline.adapters.ledger import migrations
 from trading_pipeline.errors import (
     AdapterError,
     SettingsError,
@@ -63,6 +64,12 @@ class LedgerEngine:
             with self._transaction(**{_BEGIN: self._lock}) as connection:
                 yield connection
 
+    def require_current(self) -> None:
+        """Raise SettingsError when the tables are of another version of the product, or none."""
+        with self.reading() as connection:
+            if not migrations.is_current(connection):
+                raise self._unfit(migrations.revision_of(connection))
+
     def close(self) -> None:
         """Give back all connections."""
         self._engine.dispose()
@@ -93,6 +100,16 @@ class LedgerEngine:
     def _missing(self) -> SettingsError:
         where = self._url.render_as_string(hide_password=True)
         return SettingsError(f"There is no ledger at {where}: expected one to be created first.")
+
+    def _unfit(self, revision: str | None) -> SettingsError:
+        """Why a table or column is not there: no ledger yet, or one of another version."""
+        if revision is None:
+            return self._missing()
+        where = self._url.render_as_string(hide_password=True)
+        return SettingsError(
+            f"The ledger at {where} is of revision {revision}, and {migrations.HEAD} is expected: "
+            "`trading-pipeline init` brings it up to date."
+        )
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -135,9 +152,10 @@ class LedgerEngine:
     def _outage(self, error: exc.SQLAlchemyError) -> TradingPipelineError:
         where = self._url.render_as_string(hide_password=True)
         cause = _cause(error)
-        no_table = isinstance(error, exc.ProgrammingError) and "does not exist" in cause
-        if no_table or "no such table" in cause:
-            return self._missing()
+        unknown = isinstance(error, exc.ProgrammingError) and "does not exist" in cause
+        if unknown or cause.startswith(("no such table", "no such column")):
+            with self._engine.connect() as connection:
+                return self._unfit(migrations.revision_of(connection))
         if any(words in cause for words in _FOR_THE_USER):
             return SettingsError(f"The ledger at {where} cannot be used: {cause}.")
         if isinstance(error, (exc.OperationalError, exc.TimeoutError)):
@@ -152,11 +170,13 @@ def normalized(url: str) -> sa.URL:
     """
     try:
         parsed = sa.make_url(url)
-    except exc.ArgumentError:
+    except (exc.ArgumentError, ValueError):  # the latter for a port that is no number
         raise SettingsError(
             "The ledger's URL cannot be read: expected sqlite:///file or "
             "postgresql://user:password@host/database."
         ) from None
+    if "@" in (parsed.host or ""):  # else what stands before it would be told as a place
+        raise SettingsError("The ledger's URL has an @ in its password: %40 is expected there.")
     if parsed.drivername in {"postgres", "postgresql", "postgresql+psycopg2"}:
         return parsed.set(drivername="postgresql+psycopg2")
     if parsed.get_backend_name() == "sqlite" and parsed.database not in {None, "", ":memory:"}:
@@ -180,5 +200,5 @@ def _begin(connection: sa.Connection) -> None:
 
 def _cause(error: exc.SQLAlchemyError) -> str:
     """Return what the database said, in one line and without the statement and its values."""
-    original = getattr(error, "orig", None)
-    return " ".join(str(original or error).split()).rstrip(".")
+    said = str(getattr(error, "orig", None) or error).partition("\n\tIs the server running")[0]
+    return " ".join(said.split()).rstrip(".")

@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 
 from trading_pipeline.adapters.ledger import tables as t
 from trading_pipeline.adapters.ledger.engine import LedgerEngine
+from trading_pipeline.core.execution.order import OrderState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,9 +26,10 @@ class RunFigures:
 class Figures:
     """Counts since the ledger was made, and of the newest session that orders were decided on.
 
-    `events` are order events by state; `orders` are that session's orders by their last state;
-    `runs` are the ended runs by status; `halts` are changes of what trading may do, by state;
-    `values` are session, NAV and cash put in of each session's newest snapshot, oldest first.
+    `events` are order events by state, 0 of one that no order has come to; `orders` are that
+    session's orders by their last state; `runs` are the ended runs by status; `halts` are changes
+    of what trading may do, by state; `values` are session, NAV and cash put in of each session's
+    newest snapshot, oldest first.
     """
 
     events: Mapping[str, int]
@@ -73,7 +75,13 @@ def _counted(column: sa.Column[object]) -> sa.Select[object, int]:
 
 
 _FILLS = select(func.count(), func.sum(sa.cast(t.fills.c.commission, sa.Numeric)))
-_EVENTS = _counted(t.order_events.c.state)
+_EVENTS = sa.union_all(
+    # Each state by itself: an index counts what is equal twice as fast as it groups.
+    *(
+        select(sa.literal(state.value), func.count()).where(t.order_events.c.state == state)
+        for state in OrderState
+    )
+)
 _HALTS = _counted(t.halts.c.state)
 _LATER = t.order_events.alias("later")
 _NEWEST_ORDERS = (
@@ -89,7 +97,7 @@ _NEWEST_ORDERS = (
 )
 
 
-def _counts(connection: sa.Connection, counted: sa.Select[object, int]) -> dict[str, int]:
+def _counts(connection: sa.Connection, counted: sa.Executable) -> dict[str, int]:
     return {str(word): count for word, count in connection.execute(counted)}
 
 

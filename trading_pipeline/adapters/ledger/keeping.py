@@ -64,6 +64,10 @@ class BookKeeping:
                 for table in (t.decisions, t.cash_entries, t.fills)
             )
 
+    def require_current(self) -> None:
+        """Raise SettingsError when the tables are not those of this version of the product."""
+        self._engine.require_current()
+
     def history(self, through: date | None = None) -> History:
         """Return all entries of the sessions up to `through`, the older ones as kept books."""
         with self._engine.reading() as connection:

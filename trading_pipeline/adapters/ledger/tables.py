@@ -33,7 +33,7 @@ orders = sa.Table(
     metadata,
     sa.Column("client_order_id", sa.Text, primary_key=True),
     sa.Column("strategy", sa.Text, nullable=False),
-    sa.Column("session", sa.Date, nullable=False),
+    sa.Column("session", sa.Date, nullable=False, index=True),
     sa.Column("sequence", sa.Integer, nullable=False),
     sa.Column("symbol", sa.Text, nullable=False),
     sa.Column("side", Word(Side), nullable=False),
@@ -54,7 +54,7 @@ order_events = sa.Table(
     metadata,
     sa.Column("client_order_id", sa.ForeignKey("orders.client_order_id"), primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column("state", Word(OrderState), nullable=False),
+    sa.Column("state", Word(OrderState), nullable=False, index=True),
     sa.Column("filled_quantity", Money, nullable=False),
     sa.Column("average_fill_price", Money),
     sa.Column("broker_order_id", sa.Text),
@@ -88,8 +88,9 @@ fills = sa.Table(
     sa.Column("quantity", Money, nullable=False),
     sa.Column("price", Money, nullable=False),
     sa.Column("commission", Money, nullable=False),
-    sa.Column("session", sa.Date, nullable=False, index=True),
+    sa.Column("session", sa.Date, nullable=False),
     sa.Column("filled_at", Moment, nullable=False),
+    sa.Index("ix_fills_session", "session", "commission"),
 )
 """Shares that changed hands; the broker's execution id is the key."""
 

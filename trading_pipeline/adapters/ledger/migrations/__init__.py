@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from trading_pipeline.errors import SettingsError
 
-HEAD: Final = "0003"
+HEAD: Final = "0004"
 """The newest revision; a test holds it equal to what Alembic finds in versions/."""
 
 
