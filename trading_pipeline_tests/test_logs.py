@@ -5,12 +5,15 @@ import logging
 import re
 import subprocess
 import sys
+from contextvars import Context
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from trading_pipeline import logs
-from trading_pipeline.cli import _fail
+from trading_pipeline.cli import _fail, _tell_the_unforeseen
+from trading_pipeline.flows.probe import sentence
 from trading_pipeline.logs import JsonFormatter, bind, bind_run, redacted
 from trading_pipeline.settings import Settings
 from trading_pipeline_tests import whole_day
@@ -81,6 +84,33 @@ def test_the_password_of_any_url_is_blotted_out() -> None:
     said = "at mysql://ada:hunter2@db:1/x and http://ada@db, redis://:pw@h/0"
 
     assert redacted(said) == "at mysql://ada:***@db:1/x and http://ada@db, redis://:***@h/0"
+    assert redacted("'http://ada:p@ss@db/x'") == "'http://ada:***@db/x'"
+
+
+@pytest.mark.parametrize("mark", ["/", "@", "#", "?", ":"])
+@pytest.mark.parametrize(
+    "name", ["TP_LEDGER_URL", "TP_DAGSTER_URL", "TP_CELERY_URL", "TP_MLFLOW_TRACKING_URI"]
+)
+def test_a_password_that_breaks_its_url_is_told_in_no_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mark: str, name: str
+) -> None:
+    """A library that takes such a URL apart complains of half the password as of a port."""
+    monkeypatch.setattr(logs, "_hidden", set())
+    monkeypatch.setenv(name, f"postgresql://ada:planted{mark}secret@127.0.0.1:1/x")
+    Settings.load(home=tmp_path)
+
+    for said in ("no port: 'planted'", "no such host: secret@127.0.0.1"):
+        assert "***" in redacted(said)
+    assert sentence(ValueError("no port: planted")) == "ValueError: no port: ***"
+
+
+def test_what_nobody_foresaw_is_told_without_secrets(capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        raise ValueError("no port in redis://:hunter2@h")  # noqa: TRY301
+    except ValueError as error:
+        _tell_the_unforeseen(ValueError, error, error.__traceback__)
+
+    assert capsys.readouterr().err.endswith("ValueError: no port in redis://:***@h\n")
 
 
 def test_a_run_is_its_own_trace() -> None:
@@ -89,6 +119,27 @@ def test_a_run_is_its_own_trace() -> None:
 
     assert line["run_id"] == "0fd2f9d4-3ac8-4b3a-8b16-0d1f3c8c9e11"
     assert line["trace_id"] == "0fd2f9d43ac84b3a8b160d1f3c8c9e11"
+
+
+def test_the_lines_of_a_command_share_a_trace_and_those_of_its_run_have_the_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(logs, "_named", {})
+    logs.begin_trace()
+
+    def trace() -> str:
+        return json.loads(JsonFormatter().format(logging.makeLogRecord({"msg": "x"})))["trace_id"]
+
+    elsewhere: list[str] = []
+    other = Thread(target=lambda: elsewhere.append(trace()))
+    other.start()
+    other.join()
+    own = Context().run(trace)
+
+    assert re.fullmatch("[0-9a-f]{32}", own)
+    assert elsewhere == [own]
+    bind_run("0fd2f9d4-3ac8-4b3a-8b16-0d1f3c8c9e11")
+    assert trace() == "0fd2f9d43ac84b3a8b160d1f3c8c9e11"
 
 
 def test_a_step_of_dagster_bears_the_run_on_its_lines(

@@ -18,16 +18,19 @@ def ensure_database(url: str) -> bool:
     """Make the PostgreSQL database of the URL unless it is there; return whether it was made.
 
     URLs of other databases are left alone. Raises SettingsError when the server refuses us or may
-    not make databases for us, TransientError when it does not answer. No message holds a password.
+    not make databases for us, or when the database cannot hold every letter, TransientError when it
+    does not answer. No message holds a password.
     """
     try:
         address = sa.make_url(url)
-    except exc.ArgumentError:
+    except (exc.ArgumentError, ValueError):  # the latter for a port that is no number
         raise SettingsError(
             "A database URL cannot be read: postgresql://user@host/name is expected."
         ) from None
     if address.drivername not in _DRIVERS:
         return False
+    if "@" in (address.host or ""):  # else what stands before it would be told as a place
+        raise SettingsError("A database URL has an @ in its password: %40 is expected there.")
     address = address.set(drivername="postgresql+psycopg2")
     if _answers(address):
         return False
@@ -35,7 +38,7 @@ def ensure_database(url: str) -> bool:
     name = engine.dialect.identifier_preparer.quote(str(address.database))
     try:
         with engine.connect() as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {name}")
+            connection.exec_driver_sql(f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0")
     except exc.SQLAlchemyError as error:
         if getattr(getattr(error, "orig", None), "pgcode", None) in _TAKEN:
             return False
@@ -45,9 +48,16 @@ def ensure_database(url: str) -> bool:
 
 def _answers(address: sa.URL) -> bool:
     try:
-        _engine(address).connect().close()
+        with _engine(address).connect() as connection:
+            encoding = connection.exec_driver_sql("SHOW server_encoding").scalar()
     except exc.SQLAlchemyError:
         return False  # why is found out where databases are made
+    if encoding != "UTF8":  # names, reasons and what MLflow writes are not all ASCII
+        where = address.render_as_string(hide_password=True)
+        raise SettingsError(
+            f"The database {where} holds text as {encoding}: UTF8 is expected, as in one made by"
+            " `createdb --encoding=UTF8 --template=template0`."
+        )
     return True
 
 

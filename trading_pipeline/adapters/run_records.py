@@ -20,8 +20,17 @@ _COUNTS: Final = sa.text(
 )
 
 _FAILED: Final = sa.text(
-    "SELECT run_id, pipeline_name, partition, end_time FROM runs "
-    "WHERE status = 'FAILURE' AND end_time > :since ORDER BY end_time"
+    "SELECT run_id, pipeline_name, partition, end_time FROM ("
+    "SELECT runs.*, lag(status) OVER (PARTITION BY pipeline_name, partition ORDER BY end_time) "
+    "AS earlier FROM runs WHERE status IN ('SUCCESS', 'FAILURE')) AS ended "
+    "WHERE status = 'FAILURE' AND end_time > :since AND coalesce(earlier, '') <> 'FAILURE' "
+    "ORDER BY end_time"
+)
+"""The first of failures in a row: what fails every minute is told once."""
+
+_FAILURES: Final = sa.text(
+    "SELECT run_id, pipeline_name, partition, end_time FROM runs WHERE status = 'FAILURE' "
+    "AND pipeline_name = :job ORDER BY end_time DESC LIMIT :count"
 )
 
 _SCHEDULES: Final = sa.text(
@@ -75,11 +84,16 @@ class RunRecords:
         ]
 
     def failed_since(self, seconds: float) -> list[FailedRun]:
-        """Return the runs that failed since a moment in seconds since 1970; raises as `jobs`."""
-        return [
-            FailedRun(run_id=run_id, job=job, partition=partition, ended_at=ended)
-            for run_id, job, partition, ended in self._rows(_FAILED, since=seconds)
-        ]
+        """Return the runs that failed since a moment in seconds since 1970, the first of each row.
+
+        A row are failures of one job, and of one session if it has one, without a success between.
+        Raises as `jobs`.
+        """
+        return _failed(self._rows(_FAILED, since=seconds))
+
+    def failures(self, job: str, count: int) -> list[FailedRun]:
+        """Return the last runs of a job that failed, newest first; raises as `jobs`."""
+        return _failed(self._rows(_FAILURES, job=job, count=count))
 
     def schedules_on(self) -> set[str]:
         """Return the names of the schedules that are switched on; raises as `jobs`."""
@@ -92,7 +106,7 @@ class RunRecords:
         return seen_at.replace(tzinfo=UTC) if seen_at else None
 
     def _rows(
-        self, query: sa.Executable, *, file: str = _RUNS_FILE, **values: float
+        self, query: sa.Executable, *, file: str = _RUNS_FILE, **values: float | str
     ) -> Sequence[Any]:
         path = self._folder / file
         if self._url is None and not path.is_file():
@@ -117,3 +131,10 @@ class RunRecords:
             return sa.create_engine(f"sqlite:///file:{path}?mode=ro&uri=true")
         address = sa.make_url(self._url).set(drivername="postgresql+psycopg2")
         return sa.create_engine(address, pool_pre_ping=True, connect_args=_PATIENCE)
+
+
+def _failed(rows: Sequence[Any]) -> list[FailedRun]:
+    return [
+        FailedRun(run_id=run_id, job=job, partition=partition, ended_at=ended)
+        for run_id, job, partition, ended in rows
+    ]

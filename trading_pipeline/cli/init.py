@@ -12,7 +12,8 @@ from trading_pipeline.adapters.databases import ensure_database
 from trading_pipeline.adapters.ledger import Ledger
 from trading_pipeline.adapters.model_store.connection import Connection, asking
 from trading_pipeline.cli.page import Page
-from trading_pipeline.settings import Settings, dagster_database_url, use_home
+from trading_pipeline.cli.services import enter_home
+from trading_pipeline.settings import Settings, dagster_database_url
 
 
 def init(*, json_: Annotated[bool, Parameter(name="--json", negative="")] = False) -> int:
@@ -28,7 +29,7 @@ def init(*, json_: Annotated[bool, Parameter(name="--json", negative="")] = Fals
     """
     settings = Settings.load()
     logs.configure(settings.log_level)
-    use_home(settings.home)
+    enter_home(settings)
     made = {
         "ledger": _ledger(settings),
         "dagster": _dagster(),

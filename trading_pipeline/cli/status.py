@@ -42,6 +42,7 @@ def desk(settings: Settings) -> flow.Desk:
     """What is asked, opened as it is: nothing is made or migrated."""
     return flow.Desk(
         ledger=partial(services.open_ledger, settings),
+        quotes=partial(services.quotes, settings),
         lake=partial(services.lake, settings),
         models=partial(services.models, settings),
         vendor=partial(services.vendor, settings),
@@ -52,6 +53,7 @@ def desk(settings: Settings) -> flow.Desk:
             "dagster": partial(services.dagster_records, settings),
         },
         rules=settings.risk.breaker,
+        stale_seconds=settings.stream.stale_seconds,
     )
 
 
@@ -72,7 +74,9 @@ class _StatusPage(Page):
         self._trading(found["trading"])
         self._head("Positions")
         self._positions(found["positions"])
+        self._head("P&L")
         self._pnl(found["pnl"], known=found["positions"] is not None)
+        self._live(found["live"])
         self._head("Recent runs")
         self._runs(found["runs"])
         self._head("Data and model")
@@ -132,6 +136,15 @@ class _StatusPage(Page):
             self.line("No Price", f"{', '.join(pnl['unpriced'])}: valued at cost", "yellow")
         if pnl["fills_since"]:
             self.line("Since Then", f"{pnl['fills_since']} fills that it does not know", "yellow")
+
+    def _live(self, live: Row | None) -> None:
+        """What the account is worth now; without positions it is what it was."""
+        if not live or not live["positions"]:
+            return
+        priced = f"{live['positions_real_time']} of {live['positions']} positions real-time"
+        self.line("Now", f"NAV {plain(dollars(live['nav']))} at {_minute(live['at'])}, {priced}")
+        now = f"{signed(live['total'])}, unrealized {signed(live['unrealized'])}"
+        self.line("P&L Now", now, STYLES[direction(live["total"])])
 
     def _runs(self, runs: list[Row] | None) -> None:
         if not runs:

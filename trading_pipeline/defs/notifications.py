@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from datetime import datetime
 from typing import Any, Final
 
@@ -9,8 +10,8 @@ import dagster as dg
 
 from trading_pipeline.adapters.alerts import channels
 from trading_pipeline.adapters.run_records import RunRecords
+from trading_pipeline.defs.failures import failure_of_run
 from trading_pipeline.defs.resources import ledger as open_ledger
-from trading_pipeline.errors import TradingPipelineError
 from trading_pipeline.flows.notify import Told, notices_of, notify
 from trading_pipeline.settings import Settings, dagster_database_url, utc_now
 
@@ -33,17 +34,15 @@ def sensor(settings: Settings) -> dg.Definitions:
     def notifications(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         if not ways:
             return dg.SkipReason("No channel is set: see TP_ALERTS__… in the settings.")
-        now, ledger = utc_now(), None
+        now, before = utc_now(), told_of(context.cursor)
         records = RunRecords(url=dagster_database_url(), home=settings.home)
-        try:
-            ledger = open_ledger(settings)
-            notices = notices_of(ledger, records, now)
-        except TradingPipelineError as error:
-            return dg.SkipReason(str(error))
-        finally:
-            if ledger:
-                ledger.close()
-        before = told_of(context.cursor)
+        with ExitStack() as opened:
+            notices = notices_of(
+                lambda: opened.enter_context(closing(open_ledger(settings))),
+                records,
+                now,
+                why=lambda run_id: failure_of_run(context.instance, run_id).sentence,
+            )
         after = notify(notices, ways, before, per_hour=settings.alerts.per_hour, now=now)
         context.update_cursor(cursor_of(after))
         return dg.SkipReason(f"{len(set(after) - set(before))} notices told.")

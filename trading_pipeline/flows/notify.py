@@ -5,15 +5,16 @@ is written there. What has been told is handed back to the caller, who keeps it 
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from trading_pipeline.adapters.alerts import Channel, Notice
 from trading_pipeline.adapters.ledger import Ledger, Run
 from trading_pipeline.adapters.run_records import RunRecords
+from trading_pipeline.core.accounting.pnl import Pnl
 from trading_pipeline.core.risk.limits import TradingState
-from trading_pipeline.errors import TradingPipelineError
+from trading_pipeline.errors import RejectedError, TradingPipelineError
 from trading_pipeline.flows.report import FINISHED
 from trading_pipeline.flows.risk_monitor import alerts
 from trading_pipeline.logs import redacted
@@ -38,6 +39,10 @@ class Told(NamedTuple):
     at: datetime
 
 
+def _unexplained(run_id: str) -> str:
+    return f"See the events of run {run_id}."
+
+
 def notify(
     notices: Sequence[Notice],
     channels: Iterable[Channel],
@@ -48,7 +53,7 @@ def notify(
 ) -> list[Told]:
     """Deliver what is due, and return what has been told within the last day, this included.
 
-    A channel that fails is asked again at the next look.
+    A channel that fails is asked again at the next look; what it refuses holds up nothing else.
     """
     kept = [each for each in told if now - each.at < FRESH]
     for channel in channels:
@@ -57,6 +62,8 @@ def notify(
                 channel.send(notice)
             except TradingPipelineError as error:
                 _log.warning("not notified", extra={"channel": channel.name, "why": str(error)})
+                if isinstance(error, RejectedError):
+                    continue
                 break
             kept.append(Told(channel.name, notice.key, now))
     return kept
@@ -86,9 +93,24 @@ def due(
     return first[: max(left, 0)]
 
 
-def notices_of(ledger: Ledger, records: RunRecords, now: datetime) -> list[Notice]:
-    """Return everything that people should know of as things stand, told before or not."""
-    return [*_of_ledger(ledger), *_failures(records, now)]
+def notices_of(
+    ledger: Callable[[], Ledger],
+    records: RunRecords,
+    now: datetime,
+    *,
+    why: Callable[[str], str] = _unexplained,
+) -> list[Notice]:
+    """Return everything that people should know of as things stand, told before or not.
+
+    `why` says of a run's id why it failed. A ledger that cannot be read is a notice itself, once a
+    day, and what Dagster has on record is told all the same.
+    """
+    try:
+        found = list(_of_ledger(ledger()))
+    except TradingPipelineError as error:
+        title = "The ledger cannot be read: nothing is traded"
+        found = [_notice(f"ledger:{now.date()}", "critical", title, str(error), now)]
+    return [*found, *_failures(records, now, why)]
 
 
 def _of_ledger(ledger: Ledger) -> Iterator[Notice]:
@@ -115,24 +137,38 @@ def _day(ledger: Ledger, run: Run) -> Notice:
     said = [
         f"{run.detail['num_signals']} signals, {run.detail['num_orders_accepted']} orders accepted."
     ]
+    past = ledger.snapshots(2)
     said += [
-        f"NAV {pnl.nav:,.2f} at the close of {pnl.session}: realized {pnl.realized:+,.2f}, "
-        f"unrealized {pnl.unrealized:+,.2f}, fees {pnl.fees:,.2f}; "
-        f"{len(pnl.open_positions)} positions."
-        for pnl in ledger.snapshots(1)
+        f"NAV {pnl.nav:,.2f} at the close of {pnl.session}, {_change(past)}: "
+        f"realized {pnl.realized:+,.2f}, unrealized {pnl.unrealized:+,.2f} and fees "
+        f"{pnl.fees:,.2f} since the beginning; {len(pnl.open_positions)} positions."
+        for pnl in past[-1:]
     ]
     title = f"The day of {run.session}: {status.replace('_', ' ')}"
     return _notice(f"day:{run.run_id}", severity, title, " ".join(said), run.at)
 
 
-def _failures(records: RunRecords, now: datetime) -> Iterator[Notice]:
+def _change(past: Sequence[Pnl]) -> str:
+    """What the newest session earned, cash put in or taken out left aside."""
+    pnl = past[-1]
+    if len(past) == 1:
+        return f"{pnl.nav - pnl.cash_in:+,.2f} since the beginning"
+    before = past[-2]
+    earned = pnl.nav - before.nav - (pnl.cash_in - before.cash_in)
+    share = f" ({earned / before.nav:+.2%})" if before.nav > 0 else ""
+    return f"{earned:+,.2f}{share} since the close of {before.session}"
+
+
+def _failures(records: RunRecords, now: datetime, why: Callable[[str], str]) -> Iterator[Notice]:
+    """Of failures in a row, of a job and of a session if it has one, the first."""
     try:
         failed = records.failed_since((now - FRESH).timestamp())
     except TradingPipelineError:
         return  # without records no run has failed yet; that they are down is told by the metrics
     for run in failed:
         title = f"The run of {run.job} failed"
-        text = f"Run {run.run_id}{f' of {run.partition}' if run.partition else ''}: see its events."
+        of = f" of {run.partition}" if run.partition else ""
+        text = f"{why(run.run_id)} Run {run.run_id}{of}."
         at = datetime.fromtimestamp(run.ended_at, now.tzinfo)
         yield _notice(f"run:{run.run_id}", "critical", title, text, at)
 

@@ -7,6 +7,7 @@ from time import monotonic
 from typing import Any
 
 from trading_pipeline.errors import TradingPipelineError
+from trading_pipeline.logs import redacted
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,8 @@ def _answer(name: str, question: Callable[[], object], answers: dict[str, Answer
 
 
 def sentence(error: Exception) -> str:
-    """Our own errors say it themselves; of any other, its kind and its first line."""
+    """Our own errors say it themselves; of any other, its kind and its first line; no secret."""
     if isinstance(error, TradingPipelineError):
-        return str(error)
-    first = next(iter(str(error).strip().splitlines()), "")
+        return redacted(str(error))
+    first = redacted(next(iter(str(error).strip().splitlines()), ""))
     return f"{type(error).__name__}: {first}" if first else type(error).__name__

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final
 
 from trading_pipeline.adapters.lake import Lake
 from trading_pipeline.adapters.ledger import Ledger, Run, Standing
 from trading_pipeline.adapters.model_store import ModelStore
-from trading_pipeline.adapters.run_records import RunRecords
+from trading_pipeline.adapters.run_records import FailedRun, RunRecords
 from trading_pipeline.core.accounting.pnl import Pnl
 from trading_pipeline.core.execution.order import Fill
 from trading_pipeline.core.market.calendar import (
@@ -21,6 +21,7 @@ from trading_pipeline.core.risk.breaker import BREAKER
 from trading_pipeline.core.risk.limits import BreakerRules, TradingState
 from trading_pipeline.errors import MissingDataError
 from trading_pipeline.flows.halt import standing
+from trading_pipeline.flows.live_pnl import LiveBook, LivePnl, Quotes
 from trading_pipeline.flows.ports import MarketData
 from trading_pipeline.flows.probe import Answer, ask
 from trading_pipeline.flows.report import FINISHED, positions
@@ -28,6 +29,7 @@ from trading_pipeline.flows.schedule import daemon, scheduled
 from trading_pipeline.flows.status_report import (
     DataAge,
     LatestPnl,
+    LivePnlNow,
     ModelAge,
     RunRow,
     Schedule,
@@ -42,6 +44,11 @@ SECONDS: Final = 1.2
 RUNS: Final = 5
 """How many runs are shown."""
 
+DAY: Final = "paper_run"
+"""The job of the trading day."""
+
+UNFINISHED: Final = "unfinished"
+
 _PHASES = 10
 """At least as many rows of the ledger as a run has phases, and the breaker tells."""
 
@@ -50,17 +57,19 @@ _PHASES = 10
 class Desk:
     """What to ask; each is opened when it is asked, so that one that is broken breaks nothing.
 
-    `rules` say how long a release is quiet; `others` are further services by name: a sentence when
-    they answer, None when they are not used.
+    `rules` say how long a release is quiet, `stale_seconds` how long a quote is fresh; `others` are
+    further services by name: a sentence when they answer, None when they are not used.
     """
 
     ledger: Callable[[], Ledger]
+    quotes: Callable[[], Quotes]
     lake: Callable[[], Lake]
     models: Callable[[], ModelStore]
     vendor: Callable[[], MarketData]
     records: RunRecords
     others: Mapping[str, Callable[[], str | None]]
     rules: BreakerRules
+    stale_seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,10 +99,14 @@ def status(
         "vendor": lambda: _available_session(desk.vendor(), now),
         "model": lambda: next(iter([desk.models().release(name) for name in asked]), None),
         **desk.others,
+        "live": lambda: _live(desk, now),
+        "failures": lambda: desk.records.failures(DAY, RUNS),
         "schedule": lambda: scheduled(desk.records, now),
     }
     said = ask(questions, seconds=seconds)
     schedule: Schedule | None = said.pop("schedule").value
+    live: LivePnl | None = said.pop("live").value
+    failed: Sequence[FailedRun] = said.pop("failures").value or ()
     services = (*(_service(name, answer) for name, answer in said.items()), daemon(schedule))
     books: _Books | None = said["ledger"].value
     newest: date | None = said["lake"].value
@@ -104,7 +117,8 @@ def status(
         trading=_trading(said["ledger"]),
         positions=positions(books.snapshot) if books else None,
         pnl=_pnl(books) if books else None,
-        runs=_runs(books.runs) if books else None,
+        live=_live_now(live) if live else None,
+        runs=_runs(books.runs, failed) if books else None,
         data=_data_age(newest, said["vendor"].value) if newest else None,
         model=_model_age(said["model"].value, newest),
         schedule=schedule,
@@ -120,6 +134,23 @@ def _read_books(ledger: Ledger, now: datetime, rules: BreakerRules) -> _Books:
         snapshot=snapshot,
         fills_since=sum(isinstance(entry, Fill) for entry in since),
         runs=[run for run in ledger.runs(RUNS * _PHASES) if run.phase != BREAKER],
+    )
+
+
+def _live(desk: Desk, now: datetime) -> LivePnl:
+    book = LiveBook(desk.ledger(), desk.lake(), desk.quotes(), stale_seconds=desk.stale_seconds)
+    book.refresh(now)
+    return book.look(now)
+
+
+def _live_now(found: LivePnl) -> LivePnlNow:
+    return LivePnlNow(
+        at=found.at,
+        nav=found.pnl.nav,
+        unrealized=found.pnl.unrealized,
+        total=found.pnl.total,
+        positions=len(found.positions),
+        positions_real_time=found.live,
     )
 
 
@@ -175,13 +206,32 @@ def _pnl(books: _Books) -> LatestPnl | None:
     )
 
 
-def _runs(runs: Sequence[Run]) -> tuple[RunRow, ...]:
-    """A row a run, newest first: its last phase says how far it came; `runs` is oldest first."""
+def _runs(runs: Sequence[Run], failed: Sequence[FailedRun]) -> tuple[RunRow, ...]:
+    """A row a run, newest first: its last phase says how far it came; `runs` is oldest first.
+
+    A run that failed is on Dagster's record, and in the ledger only if it came that far.
+    """
     last: dict[str, Run] = {}
     for run in runs:
         last.pop(run.run_id, None)
         last[run.run_id] = run
-    return tuple(_run_row(run) for run in reversed(last.values()))[:RUNS]
+    rows = {run.run_id: _run_row(run) for run in reversed(last.values())}
+    for each in failed:
+        held = rows.get(each.run_id)
+        if each.partition and (held is None or held.status == UNFINISHED):
+            rows[each.run_id] = _failed_row(each, each.partition)
+    return tuple(sorted(rows.values(), key=lambda row: row.at, reverse=True))[:RUNS]
+
+
+def _failed_row(run: FailedRun, session: str) -> RunRow:
+    return RunRow(
+        run_id=run.run_id,
+        session=date.fromisoformat(session),
+        at=datetime.fromtimestamp(run.ended_at, UTC),
+        status="failed",
+        num_signals=None,
+        num_orders_accepted=None,
+    )
 
 
 def _run_row(run: Run) -> RunRow:
@@ -190,7 +240,7 @@ def _run_row(run: Run) -> RunRow:
         run_id=run.run_id,
         session=run.session,
         at=run.at,
-        status=counts.get("status", "unfinished"),
+        status=counts.get("status", UNFINISHED),
         num_signals=counts.get("num_signals"),
         num_orders_accepted=counts.get("num_orders_accepted"),
     )

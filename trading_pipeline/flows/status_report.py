@@ -38,8 +38,23 @@ class LatestPnl(Document):
     """Fills of later sessions, which the snapshot does not know."""
 
 
+class LivePnlNow(Document):
+    """The book as it is now, every later fill included, at the best prices there are.
+
+    A price is a fresh quote, else the last close, else what the shares cost.
+    """
+
+    at: Moment
+    nav: Money
+    unrealized: Money
+    total: Money
+    positions: int
+    positions_real_time: int
+    """How many of the positions have a fresh quote."""
+
+
 class RunRow(Document):
-    """A run of the day; `unfinished` has not come to its report."""
+    """A run of the day; `failed` ended before its report, `unfinished` has not come to it."""
 
     run_id: str
     session: date
@@ -90,6 +105,7 @@ class StatusReport(Document):
     trading: Trading
     positions: tuple[PositionRow, ...] | None
     pnl: LatestPnl | None
+    live: LivePnlNow | None
     runs: tuple[RunRow, ...] | None
     data: DataAge | None
     model: ModelAge | None

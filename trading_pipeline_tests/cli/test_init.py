@@ -56,6 +56,17 @@ def test_init_makes_every_table_in_files(tmp_path: Path) -> None:
     assert Ledger(f"sqlite:///{home / 'data/ledger.db'}").first_session() is None
 
 
+def test_a_folder_that_is_no_project_is_left_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+
+    assert run(["init"]) == 3
+    assert "has no dagster.yaml: run in the project's folder" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.soak
 def test_four_at_once_make_the_databases_of_a_server_once(
     tmp_path: Path, postgres_url: str
@@ -139,6 +150,19 @@ def test_a_database_is_made_once(postgres_url: str) -> None:
     assert ensure_database(f'{postgres_url}_"odd name') is False
     assert ensure_database(postgres_url) is False
     assert ensure_database("sqlite:///x.db") is False
+
+
+def test_a_database_that_cannot_hold_every_letter_is_refused(postgres_url: str) -> None:
+    address = sa.make_url(postgres_url).set(drivername="postgresql+psycopg2")
+    engine = sa.create_engine(address, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    name = f"{address.database}_ascii"
+    with engine.connect() as connection:
+        connection.exec_driver_sql(
+            f"CREATE DATABASE {name} ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0"
+        )
+
+    with pytest.raises(SettingsError, match="as SQL_ASCII: UTF8 is expected"):
+        ensure_database(address.set(database=name).render_as_string(hide_password=False))
 
 
 def test_a_refusal_says_why_and_never_the_password(postgres_url: str) -> None:

@@ -4,6 +4,7 @@ import io
 import json
 import re
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from trading_pipeline.flows.report import positions
 from trading_pipeline.flows.status_report import (
     DataAge,
     LatestPnl,
+    LivePnlNow,
     ModelAge,
     RunRow,
     Schedule,
@@ -41,6 +43,14 @@ FULL = StatusReport(
         fees=PNL.fees,
         unpriced=PNL.unpriced,
         fills_since=2,
+    ),
+    live=LivePnlNow(
+        at=AT,
+        nav=Decimal("100500.25"),
+        unrealized=Decimal("-12.5"),
+        total=Decimal("500.25"),
+        positions=2,
+        positions_real_time=1,
     ),
     runs=(
         RunRow(
@@ -70,7 +80,7 @@ FULL = StatusReport(
     ),
 )
 DOWN = FULL.model_copy(
-    update={"positions": None, "pnl": None, "runs": None, "data": None, "model": None}
+    update={"positions": None, "pnl": None, "live": None, "runs": None, "data": None, "model": None}
 )
 
 
@@ -111,6 +121,8 @@ def test_the_piped_status_is_a_key_and_a_value_a_line() -> None:
     assert found["Position AAPL"].endswith("unrealized=348.705")
     assert found["Unrealized"] == "+$348.70"
     assert found["No Price"] == "GOOG: valued at cost"
+    assert found["Now"] == "NAV $100,500.25 at 2013-03-04 14:00 UTC, 1 of 2 positions real-time"
+    assert found["P&L Now"] == "+$500.25, unrealized -$12.50"
     assert found["Since Then"] == "2 fills that it does not know"
     assert "status=partial num_signals=5 num_orders_accepted=2" in found["Run 1"]
     assert found["Bars"] == "through 2013-02-28, 1 session behind 2013-03-01"
@@ -124,7 +136,7 @@ def test_the_piped_status_is_a_key_and_a_value_a_line() -> None:
 def test_a_terminal_gets_heads_tables_and_colors() -> None:
     text = shown(terminal())
 
-    for head in ("Positions", "Recent runs", "Data and model", "Schedule and services"):
+    for head in ("Positions", "P&L", "Recent runs", "Data and model", "Schedule and services"):
         assert f"\x1b[1m{head}\x1b[0m" in text
     assert re.search(r"\x1b\[32m *\+\$348\.70\x1b\[0m", text)
     assert "\x1b[31m✗ down" in text

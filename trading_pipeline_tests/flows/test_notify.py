@@ -1,10 +1,10 @@
 """People are told everything once, the urgent things first, and never flooded."""
 
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import dagster as dg
 import pytest
@@ -14,14 +14,19 @@ from hypothesis import strategies as st
 from trading_pipeline.adapters.alerts import AlertAccess, Notice
 from trading_pipeline.adapters.ledger import Ledger, Run
 from trading_pipeline.adapters.run_records import RunRecords
+from trading_pipeline.core.accounting.book import Book, replay
+from trading_pipeline.core.accounting.entries import EntryKind
+from trading_pipeline.core.accounting.pnl import mark
+from trading_pipeline.core.market.calendar import next_session
 from trading_pipeline.core.risk.breaker import BREAKER
 from trading_pipeline.core.risk.limits import TradingState
 from trading_pipeline.defs.notifications import cursor_of, sensor, told_of
-from trading_pipeline.errors import TransientError
+from trading_pipeline.errors import RejectedError, TransientError
 from trading_pipeline.flows.notify import FRESH, Told, due, notices_of, notify
 from trading_pipeline.logs import hide
 from trading_pipeline.settings import Settings, utc_now
-from trading_pipeline_tests.fakes import NOW, SESSION, make_reconciliation
+from trading_pipeline_tests.factories import records_of
+from trading_pipeline_tests.fakes import NOW, SESSION, make_entry, make_reconciliation, on_sqlite
 from trading_pipeline_tests.receivers import Receiver, receiving
 
 
@@ -31,6 +36,7 @@ class Way:
 
     name: str = "slack"
     is_down: bool = False
+    refuses: str = ""
     told: list[str] = field(default_factory=list)
 
     def takes(self, notice: Notice) -> bool:
@@ -39,6 +45,8 @@ class Way:
     def send(self, notice: Notice) -> None:
         if self.is_down:
             raise TransientError("no")
+        if notice.key == self.refuses:
+            raise RejectedError("no")
         self.told.append(notice.key)
 
 
@@ -110,20 +118,18 @@ def busy(ledger: Ledger) -> Ledger:
 
 def failed_run(home: Path, ended_at: float) -> RunRecords:
     """Dagster's records with one failed run."""
-    path = home / "data/dagster/history/runs.db"
-    path.parent.mkdir(parents=True)
-    with sqlite3.connect(path) as database:
-        database.execute("CREATE TABLE runs (run_id, pipeline_name, status, partition, end_time)")
-        row = ("r2", "paper_run", "FAILURE", "2012-06-01", ended_at)
-        database.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?)", row)
-    return RunRecords(url=None, home=home)
+    return records_of(home, [("r2", "paper_run", "FAILURE", "2012-06-01", ended_at)])
 
 
 def test_everything_that_matters_is_a_notice(busy: Ledger, tmp_path: Path) -> None:
     hide(["s3cretvalue"])
     records = failed_run(tmp_path, NOW.timestamp() - 60)
 
-    found = {each.key.partition(":")[0]: each for each in notices_of(busy, records, NOW)}
+    def why(run_id: str) -> str:
+        return f"{run_id} had no bars."
+
+    notices = notices_of(lambda: busy, records, NOW, why=why)
+    found = {each.key.partition(":")[0]: each for each in notices}
 
     assert {name: each.severity for name, each in found.items()} == {
         "breaker": "critical",
@@ -136,7 +142,71 @@ def test_everything_that_matters_is_a_notice(busy: Ledger, tmp_path: Path) -> No
     assert found["state"].title == "Trading is halted, by ada"
     assert found["day"].title == f"The day of {SESSION}: partial"
     assert found["day"].text.startswith("5 signals, 3 orders accepted.")
-    assert "r2 of 2012-06-01" in found["run"].text
+    assert found["run"].text == "r2 had no bars. Run r2 of 2012-06-01."
+
+
+def test_what_fails_every_minute_is_told_once_until_it_has_succeeded(tmp_path: Path) -> None:
+    ends = [
+        ("a", "FAILURE"),
+        ("b", "FAILURE"),
+        ("c", "SUCCESS"),
+        ("d", "FAILURE"),
+        ("e", "FAILURE"),
+    ]
+    begun = NOW.timestamp() - 600
+    runs = [(n, "risk_monitor", s, None, begun + i) for i, (n, s) in enumerate(ends)]
+    runs += [("f", "paper_run", "FAILURE", day, begun + 9) for day in ("2012-06-01", "2012-06-04")]
+    records = records_of(tmp_path, [*runs, ("g", "paper_run", "STARTED", "2012-06-05", None)])
+
+    found = [each.run_id for each in records.failed_since(begun - 1)]
+
+    assert found == ["a", "d", "f", "f"]
+    assert [each.run_id for each in records.failed_since(begun + 3.5)] == ["f", "f"]
+
+
+def test_a_ledger_that_is_down_is_told_once_a_day_and_failures_still_are(tmp_path: Path) -> None:
+    def silent() -> NoReturn:
+        raise TransientError("The ledger at db does not answer.")
+
+    records = failed_run(tmp_path, NOW.timestamp() - 60)
+
+    found = notices_of(silent, records, NOW)
+    later = notices_of(silent, records, NOW + timedelta(minutes=1))
+
+    assert [each.severity for each in found] == ["critical", "critical"]
+    assert found[0].text == "The ledger at db does not answer."
+    assert [each.key for each in found] == [each.key for each in later]
+
+
+def test_a_notice_that_is_refused_holds_up_no_other() -> None:
+    way = Way(refuses="long")
+
+    told = notify([notice("long", "critical"), notice("day")], [way], [], per_hour=9, now=NOW)
+
+    assert way.told == [each.key for each in told] == ["day"]
+
+
+@on_sqlite
+def test_a_day_says_what_its_session_earned(ledger: Ledger) -> None:
+    counts = {"status": "success", "num_signals": 5, "num_orders_accepted": 3}
+    ledger.append_run(Run(run_id="r1", phase="finished", session=SESSION, at=NOW, detail=counts))
+    book = replay(Book(), [make_entry()])
+    first = mark(book, {}, SESSION)
+    ledger.append_snapshot(first, run_id="r1", at=NOW)
+
+    assert "NAV 100,000.00 at the close of 2012-06-01, +0.00 since the beginning" in day_of(ledger)
+    more = replay(Book(), [make_entry(), make_entry("interest", "250", kind=EntryKind.INTEREST)])
+    paid = replay(more, [make_entry("deposit-2", "5000")])
+    second = mark(paid, {}, next_session(SESSION))
+    ledger.append_snapshot(second, run_id="r2", at=NOW)
+    assert "NAV 105,250.00" in day_of(ledger)
+    assert ", +250.00 (+0.25%) since the close of 2012-06-01: realized" in day_of(ledger)
+
+
+def day_of(ledger: Ledger) -> str:
+    nowhere = RunRecords(url=None, home=Path("/nowhere"))
+    (found,) = (n for n in notices_of(lambda: ledger, nowhere, NOW) if n.key.startswith("day:"))
+    return found.text
 
 
 @pytest.fixture

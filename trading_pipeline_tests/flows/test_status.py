@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from threading import Event
@@ -16,6 +16,7 @@ from trading_pipeline.adapters.ledger import Ledger, Run
 from trading_pipeline.adapters.model_store import ModelStore
 from trading_pipeline.adapters.run_records import RunRecords
 from trading_pipeline.core.execution.order import Decision
+from trading_pipeline.core.market.quotes import Quote
 from trading_pipeline.core.models.release import Manifest, Release, checksum
 from trading_pipeline.core.risk.breaker import BREAKER
 from trading_pipeline.core.risk.limits import BreakerRules, TradingState
@@ -34,6 +35,7 @@ from trading_pipeline_tests.days import (
     fill_of,
     order,
 )
+from trading_pipeline_tests.factories import records_of
 
 NOW = datetime(2013, 3, 4, 14, 0, tzinfo=UTC)
 """Monday before the open: the last closed session is Friday, March 1."""
@@ -109,12 +111,14 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 def desk(lake: Lake, ledger: Ledger, tmp_path: Path) -> Desk:
     return Desk(
         ledger=lambda: ledger,
+        quotes=lambda: lambda _symbols: {},
         lake=lambda: lake,
         models=Models,  # pyright: ignore[reportArgumentType]
         vendor=lambda: Vendor(TRADE_SESSION),  # pyright: ignore[reportReturnType]
         records=RunRecords(url=None, home=tmp_path),
         others={"redis": lambda: None, "dagster": lambda: "2 runs on record"},
         rules=BreakerRules(),
+        stale_seconds=60,
     )
 
 
@@ -167,10 +171,32 @@ def test_fills_that_the_snapshot_does_not_know_are_counted(desk: Desk, ledger: L
     assert found.pnl.fills_since == 1
 
 
+def test_what_the_account_is_worth_now_counts_later_fills_and_fresh_quotes(
+    desk: Desk, ledger: Ledger
+) -> None:
+    planned = [order("AAPL", "sell", 45), replace(order("GOOG", "buy", 24), sequence=2)]
+    ledger.append_cash_entries([deposit()])
+    ledger.record_decision(DECISION, planned)
+    ledger.append_fills([fill_of(each) for each in FILLED])
+    closes = ask(desk).live
+    ago = NOW - timedelta(seconds=5)
+    quote = Quote("AAPL", int(ago.timestamp() * 1e9), 399.0, 401.0, 1.0, 1.0, "V", 1)
+
+    found = ask(replace(desk, quotes=lambda: lambda _symbols: {"AAPL": quote})).live
+
+    assert closes is not None
+    assert found is not None
+    assert (closes.positions, closes.positions_real_time) == (2, 0)
+    assert (found.positions, found.positions_real_time) == (2, 1)
+    assert found.nav - closes.nav == -45 * (Decimal(400) - Decimal(10))  # its close in the lake
+
+
 def test_the_last_runs_come_newest_first_each_as_far_as_it_came(desk: Desk, ledger: Ledger) -> None:
     report.record(ledger, report.build(day(run_id="old")))
     for run_id in ("broken", "new"):
-        ledger.append_run(Run(run_id=run_id, phase="started", session=SESSION, at=NOW, detail={}))
+        ended_at = day().finished_at  # as the others, so that the ledger's order counts
+        begun = Run(run_id=run_id, phase="started", session=SESSION, at=ended_at, detail={})
+        ledger.append_run(begun)
     report.record(ledger, report.build(day(run_id="new")))
     told = {"told": [], "trips": []}
     ledger.append_run(Run(run_id=BREAKER, phase=BREAKER, session=SESSION, at=NOW, detail=told))
@@ -183,6 +209,27 @@ def test_the_last_runs_come_newest_first_each_as_far_as_it_came(desk: Desk, ledg
         ("broken", "unfinished", None),
         ("old", "partial", 2),
     ]
+
+
+def test_a_run_that_failed_before_it_wrote_anything_is_shown(
+    desk: Desk, ledger: Ledger, tmp_path: Path
+) -> None:
+    report.record(ledger, report.build(day(run_id="old")))
+    ledger.append_run(Run(run_id="broken", phase="started", session=SESSION, at=NOW, detail={}))
+    later = (NOW + timedelta(days=1)).timestamp()
+    ends = [("early", "FAILURE", later), ("broken", "FAILURE", NOW.timestamp())]
+    runs = [(name, "paper_run", status, str(SESSION), at) for name, status, at in ends]
+    other = ("other", "retrain", "FAILURE", None, later)
+
+    found = ask(replace(desk, records=records_of(tmp_path, [*runs, other])))
+
+    assert found.runs is not None
+    assert {(run.run_id, run.status) for run in found.runs} == {
+        ("early", "failed"),
+        ("broken", "failed"),
+        ("old", "partial"),
+    }
+    assert found.runs[0].run_id == "early"
 
 
 def test_no_more_runs_are_shown_than_fit(desk: Desk, ledger: Ledger) -> None:
