@@ -57,6 +57,7 @@ def _work(celery: "Celery", concurrency: int, queue: str) -> int:
         concurrency=concurrency,
         queues=[queue],
         pool="prefork",
+        quiet=True,  # its banner is a picture between lines of JSON
     )
     made.start()
     return int(made.exitcode or 0)

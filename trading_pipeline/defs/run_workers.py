@@ -10,6 +10,7 @@ for another worker inside a worker loses its events.
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from dagster._core.launcher import DefaultRunLauncher, RunLauncher
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
@@ -59,6 +60,7 @@ def application(url: str) -> "Celery":
     A worker takes a run only when a process of it is free. Nothing is taken back from one that has
     begun: orders are never sent again because a connection broke.
     """
+    _require_redis(url)
     with _extra():
         from dagster_celery import tasks  # noqa: PLC0415 - heavy: on first use
         from dagster_celery.make_app import make_app  # noqa: PLC0415
@@ -104,13 +106,25 @@ def answering(url: str, host: str = "*") -> list[str]:
 
 
 def _by_celery(url: str, inst_data: ConfigurableClassData | None) -> "CeleryRunLauncher":
-    if not url.startswith(("redis://", "rediss://", "unix://")):
-        raise SettingsError("TP_CELERY_URL is not a URL of Redis: redis://… is expected.")
+    _require_redis(url)
     if dagster_database_url() is None:
         raise SettingsError(
             "TP_CELERY_URL needs TP_DAGSTER_URL: workers find Dagster's records in PostgreSQL only."
         )
     return _launcher_class()(default_queue=QUEUE, broker=url, backend=url, inst_data=inst_data)
+
+
+def _require_redis(url: str) -> None:
+    """Raise SettingsError, which repeats nothing of it, for what is no URL of Redis."""
+    try:
+        address = urlsplit(url)
+        is_known = address.scheme in {"redis", "rediss", "unix"} and address.port != 0
+    except ValueError:  # a port that is no number, a bracket alone
+        is_known = False
+    if not is_known:
+        raise SettingsError(
+            "TP_CELERY_URL is not a URL of Redis: redis://… is expected, a / in a password as %2F."
+        )
 
 
 def _launcher_class() -> "type[CeleryRunLauncher]":

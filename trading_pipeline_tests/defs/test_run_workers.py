@@ -116,6 +116,17 @@ def test_no_job_hands_its_steps_to_celery(tmp_path: Path) -> None:
     assert set(executors.values()) <= {"in_process", "multiprocess"}, executors
 
 
+def process_of(instance: dg.DagsterInstance, run_id: str) -> int:
+    """The id of the process that executes the run."""
+    said = " ".join(entry.message for entry in instance.all_logs(run_id))
+    (process,) = re.findall(r"Started process for run \(pid: (\d+)\)", said)
+    return int(process)
+
+
+def parent_of(process: int) -> int:
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 @pytest.fixture
 def lake_variables() -> Iterator[dict[str, str]]:
     """A bucket on a real S3 server, as settings."""
@@ -180,14 +191,11 @@ class Installation:
     def process_of(self, run_id: str) -> int:
         """The id of the process that executes the run."""
         with dg.DagsterInstance.from_config(str(self.home)) as instance:
-            said = " ".join(entry.message for entry in instance.all_logs(run_id))
-        (process,) = re.findall(r"Started process for run \(pid: (\d+)\)", said)
-        return int(process)
+            return process_of(instance, run_id)
 
     def worker_of(self, run_id: str) -> int:
         """The id of the worker whose process that is."""
-        line = Path(f"/proc/{self.process_of(run_id)}/stat").read_text()
-        return int(line.rpartition(")")[2].split()[1])
+        return parent_of(self.process_of(run_id))
 
     def _answering(self) -> int:
         words = [PROGRAM, "worker", "--ping"]
