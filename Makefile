@@ -14,7 +14,7 @@ READY  := $(VENV)/.ready
 TOOLS  := .venv-tools
 UV_PIN := 0.13.8
 UV     := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(BIN)/uv)
-SOURCE := trading_pipeline trading_pipeline_tests docs
+SOURCE := trading_pipeline trading_pipeline_tests docs .ci
 
 # An interpreter that is gone takes the stamp with it.
 $(shell test -x $(BIN)/python || rm -f $(READY))
@@ -30,7 +30,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
-.PHONY: help setup paper-run status ui test coverage soak bench browser check lint types layers definitions fix site \
+.PHONY: help setup paper-run status ui test coverage soak bench browser check lint types layers definitions deployment fix site \
   audit lock
 
 help: ## Say what there is
@@ -63,7 +63,7 @@ bench: $(READY) ## Measure, and write the figures to a file
 browser: $(READY) $(TOOLS)/.ready ## Use the web UI with a real Chromium; screenshots in build/screenshots
 	PYTHONWARNINGS=ignore::ResourceWarning $(BIN)/python -m pytest -m soak trading_pipeline_tests/test_browser.py $(ARGS)
 
-check: lint types layers definitions ## Judge the code: style, types, layers, definitions
+check: lint types layers definitions deployment ## Judge the code: style, types, layers, definitions, deployment
 
 lint: $(READY)
 	$(BIN)/ruff check $(SOURCE)
@@ -78,6 +78,12 @@ layers: $(READY)
 definitions: $(READY)
 	PYTHONWARNINGS=ignore:Function $(BIN)/dagster definitions validate -m trading_pipeline.definitions
 
+# actionlint asks the shellcheck on the path about the commands inside workflows.
+deployment: $(TOOLS)/.ready
+	$(TOOLS)/bin/hadolint Dockerfile
+	$(TOOLS)/bin/shellcheck .ci/run docs/deploy/*.sh
+	PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" $(TOOLS)/bin/actionlint
+
 fix: $(READY) ## Mend what can be mended by a tool: imports, style, generated docs
 	$(BIN)/ruff check --fix $(SOURCE)
 	$(BIN)/ruff format $(SOURCE)
@@ -87,9 +93,8 @@ site: $(READY) ## Build the documentation as a site in build/site
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build $(ARGS)  # --quiet would also overlook warnings
 	@echo "build/site/index.html"
 
-audit: $(TOOLS)/.ready ## Ask for known weaknesses of every locked package; silence is no answer
-	$(TOOLS)/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off \
-	  --requirement requirements.lock --requirement requirements-tools.lock $(ARGS)
+audit: $(READY) $(TOOLS)/.ready ## Judge every locked package: hash, wheel, yanked, licence, known weaknesses; silence is no answer
+	@$(BIN)/python .ci/audit.py $(UV) $(TOOLS)/bin/pip-audit $(VENV)=requirements.lock $(TOOLS)=requirements-tools.lock
 
 lock: | $(BIN)/python $(UV) ## Resolve both lock files again (ARGS="--upgrade" for newer versions)
 	$(COMPILE) --extra dev --extra scale $(ARGS) pyproject.toml --output-file requirements.lock
