@@ -215,12 +215,13 @@ def _default(name: str, field: FieldInfo) -> str:
 
 def _columns(model: type[Any]) -> Iterator[str]:
     schema = model.to_schema()
-    yield "| column | type | may be null |"
-    yield "|---|---|---|"
+    yield "| column | type | may be null | meaning |"
+    yield "|---|---|---|---|"
     for name, column in schema.columns.items():
         shown = "the feature columns" if column.regex else f"`{name}`"
-        kind = getattr(column.dtype, "type", column.dtype)
-        yield f"| {shown} | {_polars(kind)} | {'yes' if column.nullable else 'no'} |"
+        kind = _polars(getattr(column.dtype, "type", column.dtype))
+        meaning = schemas.MEANINGS.get(name, "")
+        yield f"| {shown} | {kind} | {'yes' if column.nullable else 'no'} | {meaning} |"
 
 
 def _polars(kind: Any) -> str:

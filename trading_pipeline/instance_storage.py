@@ -7,8 +7,9 @@ environment by each process: it stands in no file, on no command line and in no 
 instance's configuration.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +23,7 @@ from dagster._core.events import DagsterEvent
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.base_storage import DagsterStorage
+from dagster._core.storage.compute_log_manager import CapturedLogContext
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
@@ -125,7 +127,21 @@ class HomeComputeLogs(_Unconfigured, LocalComputeLogManager):
         cls, inst_data: ConfigurableClassData | None, _config: Mapping[str, Any]
     ) -> LocalComputeLogManager:
         """Return Dagster's own local log manager, rooted in the data folder."""
-        return LocalComputeLogManager(str(folder() / "storage"), inst_data=inst_data)
+        return _QuietLogs(str(folder() / "storage"), inst_data=inst_data)
+
+
+class _QuietLogs(LocalComputeLogManager):
+    """One whose helpers do not hear a Ctrl-C: they end with the run, without a traceback each."""
+
+    @contextmanager
+    def capture_logs(self, log_key: Sequence[str]) -> Iterator[CapturedLogContext]:
+        with ExitStack() as kept:
+            heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # children inherit it
+            try:
+                captured = kept.enter_context(super().capture_logs(log_key))
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, heard)
+            yield captured
 
 
 _SERVED: Final = "optimize_for_webserver"

@@ -1,5 +1,6 @@
 """Small frames for tests: bars, deliveries, corporate actions, and a vendor that delivers them."""
 
+import sqlite3
 import tarfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from trading_pipeline.adapters.run_records import RunRecords
 from trading_pipeline.core.market.action_kinds import ACTIONS
 from trading_pipeline.core.market.calendar import session_on_or_after, sessions_between
 
@@ -173,3 +175,13 @@ class FrameVendor:
         return self.actions.filter(
             pl.col("ex_date").is_between(first, last), pl.col("symbol").is_in(list(symbols))
         )
+
+
+def records_of(home: Path, runs: Sequence[tuple[object, ...]]) -> RunRecords:
+    """Dagster's records of these runs: id, job, status, session, end."""
+    path = home / "data/dagster/history/runs.db"
+    path.parent.mkdir(parents=True)
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE runs (run_id, pipeline_name, status, partition, end_time)")
+        database.executemany("INSERT INTO runs VALUES (?, ?, ?, ?, ?)", runs)
+    return RunRecords(url=None, home=home)

@@ -21,7 +21,7 @@ HEAVY = (
 
 OF_THE_WHOLE = {
     *("test_architecture.py", "test_deployment.py", "test_docs.py", "test_site.py"),
-    "test_workflows.py",
+    *("test_workflows.py", "test_audit.py"),
 }
 """Tests of the project rather than of a module; those in `defs` run whole days."""
 

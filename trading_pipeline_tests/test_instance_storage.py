@@ -1,6 +1,8 @@
 """Where the Dagster instance keeps its own records, on real instances of both kinds."""
 
 import shutil
+import signal
+import threading
 from pathlib import Path
 
 import dagster as dg
@@ -196,3 +198,20 @@ def test_the_planned_checks_of_a_range_do_not_repeat_the_range(
     assert sorted(row["partition"] for row in rows) == ["2012-06-01", "2012-06-04", "2012-06-05"]
     assert {row["execution_status"] for row in rows} == {"PLANNED"}
     assert max(len(row["evaluation_event"]) for row in rows) < 2_000
+
+
+def children() -> list[Path]:
+    listed = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
+    return [Path("/proc") / pid / "status" for pid in listed]
+
+
+def test_the_helpers_of_captured_logs_do_not_hear_a_ctrl_c(home: Path) -> None:
+    """Each would print a traceback of its own; they end with the run."""
+    before = set(children())
+    with dg.DagsterInstance.get() as instance, instance.compute_log_manager.capture_logs(["a"]):
+        helpers = [status.read_text() for status in children() if status not in before]
+        assert len(helpers) == 4
+        assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+    blocked = [int(text.partition("SigBlk:")[2].split()[0], 16) for text in helpers]
+    assert all(mask >> (signal.SIGINT - 1) & 1 for mask in blocked)

@@ -4,55 +4,97 @@ Exit codes of every command: 0 success · 1 a dependency is missing or down · 2
 partial · 3 bad input or configuration · 130 interrupted.
 """
 
+import ast
 import sys
+import traceback
 from importlib.metadata import version
-from typing import NoReturn
+from io import TextIOWrapper
+from pathlib import Path
+from types import TracebackType
+from typing import Final, NoReturn
 
 from cyclopts import App, CycloptsError
 
 from trading_pipeline.errors import SettingsError, TradingPipelineError
-from trading_pipeline.logs import name_service, redacted
+from trading_pipeline.logs import begin_trace, name_service, redacted
 
 INTERRUPTED = 130
+ASKED: Final = ([], ["--help"], ["-h"])
+"""Arguments that ask what commands there are."""
+
+COMMANDS: Final = {
+    "paper-run": "paper_run:paper_run",
+    "status": "status:status",
+    "doctor": "doctor:doctor",
+    "sql": "sql:sql",
+    "quarantine": "quarantine:app",
+    "replay": "replay:replay",
+    "compact": "compact:compact",
+    "halt": "halt:halt",
+    "resume": "halt:resume",
+    "reduce": "halt:reduce",
+    "flatten": "halt:flatten",
+    "reconcile": "reconcile:reconcile_books",
+    "bootstrap": "reconcile:bootstrap",
+    "gains": "reconcile:gains",
+    "follow": "follow:follow_orders",
+    "resend": "resend:resend_order",
+    "train": "train:train",
+    "signals": "signals:signals",
+    "model": "model:app",
+    "stream": "stream:app",
+    "pnl": "pnl:pnl",
+    "backtest": "backtest:backtest",
+    "init": "init:init",
+    "metrics": "metrics:metrics",
+    "notify": "notify:notify",
+    "ui": "ui:ui",
+    "worker": "worker:worker",
+    "backup": "backup:backup",
+    "restore": "backup:restore",
+    "sweep": "sweep:sweep",
+}
+"""Module of this package and function, or app, of each command."""
 
 app = App(
     name="trading-pipeline",
     help="A daily equity trading platform, run and watched from Dagster.",
     version=lambda: version("trading-pipeline"),
 )
-# By name, so that a command imports only what it needs.
-app.command("trading_pipeline.cli.paper_run:paper_run", name="paper-run")
-app.command("trading_pipeline.cli.status:status", name="status")
-app.command("trading_pipeline.cli.doctor:doctor", name="doctor")
-app.command("trading_pipeline.cli.sql:sql", name="sql")
-app.command("trading_pipeline.cli.quarantine:app", name="quarantine")
-app.command("trading_pipeline.cli.replay:replay", name="replay")
-app.command("trading_pipeline.cli.compact:compact", name="compact")
-for word in ("halt", "resume", "reduce", "flatten"):
-    app.command(f"trading_pipeline.cli.halt:{word}", name=word)
-app.command("trading_pipeline.cli.reconcile:reconcile_books", name="reconcile")
-app.command("trading_pipeline.cli.reconcile:bootstrap", name="bootstrap")
-app.command("trading_pipeline.cli.reconcile:gains", name="gains")
-app.command("trading_pipeline.cli.follow:follow_orders", name="follow")
-app.command("trading_pipeline.cli.resend:resend_order", name="resend")
-app.command("trading_pipeline.cli.train:train", name="train")
-app.command("trading_pipeline.cli.signals:signals", name="signals")
-app.command("trading_pipeline.cli.model:app", name="model")
-app.command("trading_pipeline.cli.stream:app", name="stream")
-app.command("trading_pipeline.cli.pnl:pnl", name="pnl")
-app.command("trading_pipeline.cli.backtest:backtest", name="backtest")
-app.command("trading_pipeline.cli.init:init", name="init")
-app.command("trading_pipeline.cli.metrics:metrics", name="metrics")
-app.command("trading_pipeline.cli.notify:notify", name="notify")
-app.command("trading_pipeline.cli.ui:ui", name="ui")
-app.command("trading_pipeline.cli.worker:worker", name="worker")
-for word in ("backup", "restore"):
-    app.command(f"trading_pipeline.cli.backup:{word}", name=word)
-app.command("trading_pipeline.cli.sweep:sweep", name="sweep")
+for _name, _place in COMMANDS.items():  # by name: a command imports only what it needs
+    app.command(f"{__name__}.{_place}", name=_name)
+
+
+def overview() -> App:
+    """Return the app that shows what there is, each command with its sentence."""
+    shown = App(name=app.name, help=app.help, version=app.version)
+    for name, place in COMMANDS.items():
+        shown.command(f"{__name__}.{place}", name=name, help=_sentence(place))
+    return shown
+
+
+def _sentence(place: str) -> str:
+    """The first sentence of a command, read from its source: to import them all takes seconds."""
+    module, _, wanted = place.partition(":")
+    for node in ast.parse((Path(__file__).parent / f"{module}.py").read_text("utf-8")).body:
+        match node:
+            case ast.FunctionDef(name=name) if name == wanted:
+                return " ".join((ast.get_docstring(node) or "").partition("\n\n")[0].split())
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(keywords=given)) if (
+                name == wanted
+            ):
+                return next(str(ast.literal_eval(g.value)) for g in given if g.arg == "help")
+            case _:
+                continue
+    raise LookupError(place)
 
 
 def main() -> NoReturn:
     """Run the command of the process's arguments and end with its exit code."""
+    sys.excepthook = _tell_the_unforeseen
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a sign the terminal lacks is no reason to end
+            stream.reconfigure(errors="replace")
     sys.exit(run(sys.argv[1:]))
 
 
@@ -60,9 +102,11 @@ def run(arguments: list[str]) -> int:
     """Run one command and return its exit code; an error is one sentence on standard error."""
     if arguments and not arguments[0].startswith("-"):
         name_service(arguments[0])
+        begin_trace()
     try:
+        shown = overview() if arguments in ASKED else app
         return (
-            app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+            shown(arguments, exit_on_error=False, print_error=False, result_action="return_value")
             or 0
         )
     except TradingPipelineError as error:
@@ -71,10 +115,21 @@ def run(arguments: list[str]) -> int:
         return _fail(
             f"{str(error).strip()} See `trading-pipeline --help`.", SettingsError.exit_code
         )
+    except OSError as error:
+        what = error.filename or "The output"
+        return _fail(f"{what} cannot be used: {error.strerror}.", SettingsError.exit_code)
     except KeyboardInterrupt:
-        return _fail("Interrupted: what was done so far is kept; run again to go on.", INTERRUPTED)
+        pass  # what it left open closes as it goes, a captured standard error too: said after that
+    return _fail("Interrupted: what was done so far is kept; run again to go on.", INTERRUPTED)
 
 
 def _fail(sentence: str, code: int) -> int:
     sys.stderr.write(f"trading-pipeline: {redacted(sentence)}\n")
     return code
+
+
+def _tell_the_unforeseen(
+    kind: type[BaseException], error: BaseException, place: TracebackType | None
+) -> None:
+    """Python's own traceback, without secrets."""
+    sys.stderr.write(redacted("".join(traceback.format_exception(kind, error, place))))

@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
-from rich.progress import Progress as Bar
 from rich.text import Text
 
 from trading_pipeline import logs
 from trading_pipeline.adapters.report_files import direction, dollars, percent, require_writable
-from trading_pipeline.cli.page import STYLES, Page, columns, plain
+from trading_pipeline.cli.page import STYLES, Page, columns, plain, progress_bar
 from trading_pipeline.core.market.calendar import next_session, previous_session, session_window
 from trading_pipeline.defs.backtest import Asked, compared, make
 from trading_pipeline.defs.resources import latest_session
@@ -62,7 +60,7 @@ def backtest(
     asked = Asked(strategy=strategy or settings.strategy, first=since, last=until)
     if against_paper:
         return show_parity(compared(settings, asked), as_json=json)
-    with Bar(transient=True, console=Console(stderr=True)) as bar:
+    with progress_bar() as bar:
         task = bar.add_task("starting", total=1.0)
         made = make(
             settings,
@@ -111,17 +109,19 @@ def show(report: BacktestReport, written: list[Path], *, as_json: bool) -> None:
     )
     page.line("Volatility", percent(its.volatility))
     page.line("Sharpe", _with(its.sharpe, its.sharpe_low, its.sharpe_high))
-    page.line("Deflated Sharpe", f"{percent(its.deflated_sharpe)} after {its.trials} trials")
+    page.line("Deflated Sharpe", f"{percent(its.deflated_sharpe)} after {_trials(its.trials)}")
     page.line("Sortino", _number(its.sortino))
     page.line("Max drawdown", percent(its.max_drawdown))
     page.line("Calmar", _number(its.calmar))
     page.line("Hit rate", percent(its.hit_rate))
     page.line("Profit factor", _number(its.profit_factor))
     page.line("Turnover", f"{_number(its.turnover)} of NAV a year")
-    page.line("Exposure", f"gross {percent(its.gross_exposure)}, net {percent(its.net_exposure)}")
+    page.line(
+        "Exposure", f"gross {percent(its.gross_exposure)}, net {plain(percent(its.net_exposure))}"
+    )
     page.line("Alpha", _with(its.alpha, its.alpha_low, its.alpha_high))
     page.line("Beta", _number(its.beta))
-    page.line("Capacity", "unknown" if its.capacity is None else dollars(str(round(its.capacity))))
+    page.line("Capacity", "unknown" if its.capacity is None else f"${round(its.capacity, -3):,.0f}")
     for row in report.costs:
         page.line(f"Cost {row.kind}", plain(dollars(str(row.dollars), signed=True)))
     counts = report.counts
@@ -133,6 +133,10 @@ def show(report: BacktestReport, written: list[Path], *, as_json: bool) -> None:
     page.line("Final NAV", dollars(str(report.final_nav)))
     for path in written:
         page.line("Saved", str(path))
+
+
+def _trials(count: int) -> str:
+    return f"{count:,} trial{'' if count == 1 else 's'}"
 
 
 def _number(value: float | None) -> str:

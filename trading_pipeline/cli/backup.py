@@ -114,6 +114,7 @@ def _show(manifest: Manifest, place: Path, *, json_: bool) -> None:
     page = Page()
     page.line("Back-up", f"{place}, made {manifest.made_at:%Y-%m-%d %H:%M:%S} UTC")
     rows = sum(manifest.rows.values())
-    page.line("Ledger", f"{rows:,} rows of {len(manifest.rows)} tables, {manifest.revision}")
+    tables = f"{len(manifest.rows)} tables, revision {manifest.revision}"
+    page.line("Ledger", f"{rows:,} rows of {tables}")
     for part in _SHOWN[1:]:
         page.line(part.capitalize(), f"{len(manifest.of(part)):,} files")

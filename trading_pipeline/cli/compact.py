@@ -2,11 +2,9 @@
 
 import json as jsons
 
-from rich.progress import track
-
 from trading_pipeline.adapters.catalog import LAKE_TABLES
 from trading_pipeline.cli import services
-from trading_pipeline.cli.page import Page
+from trading_pipeline.cli.page import Page, progress_bar
 from trading_pipeline.core.market.calendar import last_closed_session, session_window
 from trading_pipeline.flows.compact import compact as compact_tables
 from trading_pipeline.settings import Settings, utc_now
@@ -17,6 +15,8 @@ def compact(*, keep: int = 21, json: bool = False) -> int:
 
     What is held stays the same, and runs may go on meanwhile.
 
+    Examples: `trading-pipeline compact`; `trading-pipeline compact --keep 60 --json`.
+
     Args:
         keep: Newest sessions whose files stay as they are.
         json: Print a JSON object and nothing else.
@@ -24,8 +24,9 @@ def compact(*, keep: int = 21, json: bool = False) -> int:
     settings = Settings.load()
     before = session_window(last_closed_session(utc_now()), max(keep, 1))[0]
     lake, taken = services.lake(settings), dict[str, int]()
-    for table in track(LAKE_TABLES, "compacting", transient=True, disable=json):
-        taken |= compact_tables(lake, [table], before=before)
+    with progress_bar() as bar:
+        for table in bar.track(LAKE_TABLES, description="compacting"):
+            taken |= compact_tables(lake, [table], before=before)
     page = Page()
     if json:
         page.console.out(jsons.dumps(taken), highlight=False)

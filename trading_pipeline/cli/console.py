@@ -5,8 +5,9 @@ wrapped at any width. `Order n` and `Position SYMBOL` hold `name=value` pairs, q
 where a value has a blank.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
@@ -16,11 +17,12 @@ from rich.progress import Progress as Live
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
-from trading_pipeline.adapters.report_files import direction, dollars, percent
+from trading_pipeline.adapters.report_files import direction, dollars, order_value, percent
 from trading_pipeline.cli.page import (
     STYLES,
     Page,
     Row,
+    columns,
     orders_table,
     plain,
     positions_table,
@@ -155,7 +157,7 @@ class _DayPage(Page):
         self.line("Summary", day["summary"])
         self._checks(day["checks"])
         self.step(4, "P&L")
-        self._results(day["results"])
+        self._results(day)
         self._orders(day)
         self._book(day)
         self.step(5, "Saved", None if written else "no file was asked for")
@@ -188,14 +190,25 @@ class _DayPage(Page):
         self.line("Max Position", plain(dollars(asked["max_position_size"])))
         self.line("Strategy", asked["strategy"])
 
-    def _checks(self, checks: Iterable[Row]) -> None:
+    def _checks(self, checks: Sequence[Row]) -> None:
+        """What each check found; on a terminal a table, since their names are long."""
+        table = columns("Check", "What it found")
         for check in checks:
             word, style = ("passed", "green") if check["passed"] else ("FAILED", "red")
-            self.line(f"Check {check['name']}", f"{word} - {check['sentence']}", style)
+            found = f"{word} - {check['sentence']}"
+            table.add_row(check["name"], Text(found, style))
+            if not self.for_terminal:
+                self.line(f"Check {check['name']}", found)
+        if self.for_terminal and checks:
+            self.table(table)
 
-    def _results(self, results: Row) -> None:
+    def _results(self, day: Row) -> None:
+        results = day["results"]
         for label, name in _COUNTS.items():
             self.line(label, str(results[name]))
+        if results["num_orders_planned"] and not results["num_orders_submitted"]:
+            planned = sum(Decimal(order_value(order)) for order in day["orders"])
+            self.line("Planned Notional", dollars(str(planned)))
         self.line("Total Notional", plain(dollars(results["total_notional"])))
         self.line("Success Rate", percent(results["success_rate"]))
 

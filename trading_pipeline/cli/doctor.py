@@ -4,21 +4,23 @@ Nothing is written, nothing is started, and all checks run at once within a time
 command answers also when everything is down.
 """
 
+import json as jsons
 import shutil
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from importlib import metadata
 from tempfile import TemporaryFile
-from typing import Final
+from typing import Annotated, Final
 
+from cyclopts import Parameter
 from rich.console import Console
 from rich.text import Text
 
 from trading_pipeline.adapters.model_store import ModelStore
+from trading_pipeline.cli.lock_file import differing, locked
 from trading_pipeline.cli.services import (
     broker,
     dagster_records,
@@ -40,7 +42,7 @@ from trading_pipeline.flows.halt import standing
 from trading_pipeline.flows.probe import ask
 from trading_pipeline.settings import Settings, dagster_database_url, use_home, utc_now
 
-SECONDS: Final = 4.0
+SECONDS: Final = 10.0
 """All checks together have this long."""
 
 FREE_BYTES: Final = 1 << 30
@@ -69,10 +71,19 @@ class Place:
     free_bytes: int = FREE_BYTES
 
 
-def doctor() -> int:
-    """Say what is missing on this machine and how to mend it; exit code 1 when anything is."""
+def doctor(*, json: Annotated[bool, Parameter(negative="")] = False) -> int:
+    """Say what is missing on this machine and how to mend it; exit code 1 when anything is.
+
+    Examples: `trading-pipeline doctor`; `trading-pipeline doctor --json`.
+
+    Args:
+        json: Print a JSON array, an object a thing examined, and nothing else.
+    """
     found = checks(Place(settings=Settings.load(), now=utc_now()))
-    show(found)
+    if json:
+        sys.stdout.write(f"{jsons.dumps([asdict(one) for one in found], indent=2)}\n")
+    else:
+        show(found)
     return 0 if all(diagnosis.ok for diagnosis in found) else MISSING
 
 
@@ -126,13 +137,8 @@ def _packages(place: Place) -> str:
     lock = place.settings.home / "requirements.lock"
     if not lock.is_file():
         raise MissingDataError(f"{lock} is not there: it names the version of every package.")
-    wanted = _locked(lock.read_text(encoding="utf-8"))
-    installed = {_canonical(found.name): found.version for found in metadata.distributions()}
-    wrong = [
-        f"{name} {installed.get(name, 'missing')} (locked: {version})"
-        for name, version in wanted.items()
-        if installed.get(name) != version
-    ]
+    wanted = locked(lock.read_text(encoding="utf-8"))
+    wrong = differing(wanted)
     if wrong:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise MissingDataError(f"Not as locked: {', '.join(wrong[:3])}{more}.")
@@ -176,10 +182,10 @@ def _ledger(place: Place) -> str:
         ledger = open_ledger(place.settings)
     except MissingDataError:
         return "none yet: the first run makes one"
-    ledger.runs(1)  # raises when it does not answer or is not migrated; the next line never does
+    ledger.require_current()  # raises when it does not answer, too; the next line never does
     rules = place.settings.risk.breaker
     state, reason, who, _ = standing(ledger, now=place.now, rules=rules)
-    return f"migrated; trading is {state} ({who}: {reason})"
+    return f"up to date; trading is {state} ({who}: {reason})"
 
 
 def _account(place: Place) -> str:
@@ -203,6 +209,12 @@ def _release(store: ModelStore, name: str) -> str:
         return "none yet: the first run trains and promotes one"
     manifest = release.manifest
     return f"{release.model_version}, checksum verified, trained through {manifest.trained_through}"
+
+
+def _signals(place: Place) -> str:
+    from trading_pipeline.cli.signals import tried  # noqa: PLC0415 - heavy: on first use
+
+    return tried(place.settings)
 
 
 def _redis(place: Place) -> str:
@@ -259,9 +271,11 @@ CHECKS: Final[Mapping[str, Check]] = {
     "vendor": Check(_vendor, "correct TP_VENDOR, TP_FILES__PATH and TP_SYMBOLS; `make setup`"),
     "ledger": Check(_ledger, "start the database of TP_LEDGER_URL, or unset it to use a file"),
     "account": Check(
-        _account, "put back the file from a copy: it is the simulated broker's record"
+        _account,
+        "correct TP_BROKER and its keys; of the simulated broker put back the file from a copy",
     ),
     "model": Check(_model, "promote a version again, or remove the release to train a new one"),
+    "signals": Check(_signals, "run `trading-pipeline signals`, which says what is missing"),
     "redis": Check(_redis, "start the Redis of TP_REDIS_URL, or unset it: nothing depends on it"),
     "dagster": Check(_dagster, "start the database of TP_DAGSTER_URL, or unset it to use files"),
     "workers": Check(_workers, "start `trading-pipeline worker`, or unset TP_CELERY_URL"),
@@ -269,21 +283,3 @@ CHECKS: Final[Mapping[str, Check]] = {
     "port": Check(_port, "close what uses it, or start the web UI with `make ui PORT=3001`"),
 }
 """What is examined, in the order shown."""
-
-
-def _locked(text: str) -> dict[str, str]:
-    """Package → version of a lock file, the lines for this machine only."""
-    from packaging.requirements import Requirement  # noqa: PLC0415 - heavy: on first use
-
-    pins: dict[str, str] = {}
-    for line in text.splitlines():
-        if "==" not in line or line.startswith((" ", "#")):
-            continue
-        pin = Requirement(line.removesuffix("\\").strip())
-        if pin.marker is None or pin.marker.evaluate():
-            pins[_canonical(pin.name)] = str(next(iter(pin.specifier)).version)
-    return pins
-
-
-def _canonical(name: str) -> str:
-    return name.lower().replace("_", "-").replace(".", "-")

@@ -34,6 +34,8 @@ def halt(*, reason: Words, by: str = OPERATOR) -> int:
 
     Orders not sent yet are canceled, orders at the broker asked back where it can do that.
 
+    Example: `trading-pipeline halt --reason "odd fills at the open" --by ada`.
+
     Args:
         reason: Why, for whoever comes next.
         by: Who says so.
@@ -53,6 +55,8 @@ def halt(*, reason: Words, by: str = OPERATOR) -> int:
 def resume(*, reason: Words, by: str = OPERATOR) -> int:
     """Let trading go on: reducing orders at once, all orders after the quiet period.
 
+    Example: `trading-pipeline resume --reason "the feed was wrong, corrected" --by ada`.
+
     Args:
         reason: Why it may, for whoever comes next.
         by: Who says so.
@@ -71,6 +75,9 @@ def reduce(
     act: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Let only reducing orders go, and show those that cure the limits the book is over.
+
+    Examples: `trading-pipeline reduce --reason "over the gross limit"`;
+    `trading-pipeline reduce --reason "over the gross limit" --act`.
 
     Args:
         reason: Why, for whoever comes next.
@@ -99,6 +106,8 @@ def flatten(
     yes: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Cancel every open order and close every position; trading stays reducing after that.
+
+    Example: `trading-pipeline flatten --reason "closing the account" --yes`.
 
     Args:
         reason: Why, for whoever comes next.
@@ -155,7 +164,8 @@ def _say_orders(page: Page, orders: Iterable[Order]) -> None:
 
 
 def _say_withdrawn(page: Page, taken: flow.Withdrawn) -> int:
-    page.line("Canceled", f"{len(taken.canceled)} orders")
+    count = len(taken.canceled)
+    page.line("Canceled", f"{count} order{'' if count == 1 else 's'}")
     for order in taken.standing:
         page.line("May still fill", f"{order.side} {order.quantity} {order.symbol}", "yellow")
     return PARTIAL if taken.standing else 0

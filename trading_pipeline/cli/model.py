@@ -179,7 +179,9 @@ def show_history(found: list[Version], console: Console | None = None) -> None:
         }
         for one in found
     }
-    table = columns("Version>", "Status", "Trained through", "Active from", "Until", "By", "Reason")
+    table = columns(
+        *("Version>", "Status", "Trained through", "Active from (UTC)", "Until", "By", "Reason")
+    )
     for version, row in rows.items():
         table.add_row(version, *(str(value or "") for value in list(row.values())[:6]))
     page.rows("Version", rows, table)

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from rich.console import Console, RenderableType
 from rich.padding import Padding
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
@@ -30,6 +31,16 @@ STYLES: Final = {
 Row = Mapping[str, Any]
 """A part of a document's JSON form."""
 
+_VALUES_FROM: Final = 22
+"""The column of a terminal that values begin in."""
+
+
+def progress_bar() -> Progress:
+    """Return a bar on standard error that goes when it is done; nothing when nobody watches."""
+    console = Console(stderr=True)
+    watched = console.is_terminal and not console.is_dumb_terminal
+    return Progress(transient=True, console=console, disable=not watched)
+
 
 class Page:
     """A console to write on; piped, nothing is wrapped, colored or drawn at any width."""
@@ -50,21 +61,29 @@ class Page:
         text = Text(" ".join(value.split()), style)
         if not self.for_terminal:
             self.write(Text(f"{key}: ").append_text(text))
-            return
-        grid = Table.grid(padding=(0, 2))
-        grid.add_column(width=18)
-        grid.add_row(f"{key}:", text)
-        self._indented(grid)
+        elif " " not in text.plain:  # a path, say: the terminal breaks it, so that it can be copied
+            line = Text(f"  {key}:".ljust(_VALUES_FROM)).append_text(text)
+            self.console.print(line, soft_wrap=True)
+        else:
+            grid = Table.grid(padding=(0, 2))
+            grid.add_column(min_width=_VALUES_FROM - 4, no_wrap=True)
+            grid.add_column(overflow="fold")
+            grid.add_row(f"{key}:", text)
+            self._indented(grid)
 
     def rows(self, name: str, rows: Mapping[str, Row], table: Table) -> None:
         """Like things: a table on a terminal; piped, a line each, under the name and the key."""
         if self.for_terminal and rows:
-            self.console.print()
-            self._indented(table)
-            self.console.print()
+            self.table(table)
         elif not self.for_terminal:
             for key, row in rows.items():
                 self.line(f"{name} {key}", pairs(row))
+
+    def table(self, table: Table) -> None:
+        """A table between two empty lines."""
+        self.console.print()
+        self._indented(table)
+        self.console.print()
 
     def _indented(self, part: RenderableType) -> None:
         self.console.print(Padding(part, (0, 0, 0, 2), expand=False))

@@ -1,7 +1,6 @@
 """`trading-pipeline paper-run`: the job `paper_run` for one session, with a report to read."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import closing
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -10,30 +9,25 @@ from uuid import uuid4
 
 import dagster as dg
 from cyclopts import Parameter
+from rich.console import Console
 
-from trading_pipeline import errors, logs
+from trading_pipeline import logs
 from trading_pipeline.adapters.report_files import require_writable
 from trading_pipeline.cli.console import Progress, print_failure, print_report
+from trading_pipeline.cli.services import enter_home
 from trading_pipeline.core.market.calendar import require_session
 from trading_pipeline.definitions import build
 from trading_pipeline.defs import resources
 from trading_pipeline.defs.accounting import checks_of_run
-from trading_pipeline.errors import SettingsError
+from trading_pipeline.defs.failures import Failure, failure_of
 from trading_pipeline.flows import report
 from trading_pipeline.flows.day_report import DayReport
 from trading_pipeline.flows.gather import Told, gather
-from trading_pipeline.settings import Settings, use_home, utc_now
+from trading_pipeline.flows.trade import require_turn
+from trading_pipeline.settings import Settings, utc_now
 
 QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Dagster's own lines stay in its event log: on a terminal the report is what one reads."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why a run failed: the sentence, and the exit code it asks for."""
-
-    sentence: str
-    exit_code: int
 
 
 def paper_run(  # noqa: PLR0913 - an argument a flag
@@ -50,7 +44,7 @@ def paper_run(  # noqa: PLR0913 - an argument a flag
     """Run the trading day of one session, from bars to the P&L report.
 
     Examples: `trading-pipeline paper-run`;
-    `trading-pipeline paper-run --as-of-date 2012-06-01 --output day.html day.json`;
+    `trading-pipeline paper-run --as-of-date 2012-11-01 --output day.html day.json`;
     `trading-pipeline paper-run --symbols AAPL IBM GOOG MSFT --capital 50000 --dry-run`.
 
     Args:
@@ -73,12 +67,15 @@ def paper_run(  # noqa: PLR0913 - an argument a flag
     for path in output or ():
         require_writable(path)
     session = require_session(as_of_date) if as_of_date else resources.latest_session(settings)
+    with closing(resources.ledger(settings)) as ledger:  # before a run is on record as failed
+        require_turn(ledger, settings.strategy, session)
     started_at = utc_now()
     with dg.DagsterInstance.get() as instance:
         with Progress(quiet=json) as progress:
             run_id, failure = run_day(settings, session, instance, progress)
         if failure:
-            print_failure(session, run_id, failure.sentence)
+            console = Console(stderr=True) if json else None  # a program reads the other
+            print_failure(session, run_id, failure.sentence, console=console)
             return failure.exit_code
         told = Told(
             started_at=started_at,
@@ -107,18 +104,14 @@ def run_day(
         tags={"trading_pipeline/started_by": "cli"},
         raise_on_error=False,
     )
-    return run_id, None if result.success else _failure(result.all_events)
+    return run_id, None if result.success else failure_of(result.all_events)
 
 
 def _settings(**given: Any) -> Settings:
     """The settings with what was given on the command line, in a folder that is a project."""
     settings = Settings.load(**{name: value for name, value in given.items() if value is not None})
     logs.configure(settings.log_level)
-    if not (settings.home / "dagster.yaml").is_file():
-        raise SettingsError(
-            f"{settings.home} has no dagster.yaml: run in the project's folder or set DAGSTER_HOME."
-        )
-    use_home(settings.home)
+    enter_home(settings)
     return settings
 
 
@@ -128,30 +121,3 @@ def _document(settings: Settings, session: date, run_id: str, told: Told) -> Day
         settings, desk.lake, session, run_id=run_id, dry_run=settings.dry_run
     )
     return report.build(gather(desk, resources.model_store(settings), mandate, told))
-
-
-def _failure(events: Sequence[dg.DagsterEvent]) -> Failure:
-    """The first failed blocking check, else the first failed step's own error."""
-    for event in events:
-        if event.event_type_value == "ASSET_CHECK_EVALUATION":
-            found = event.asset_check_evaluation_data
-            if found.blocking and not found.passed:
-                sentence = f"The check {found.check_name} of {found.asset_key.to_user_string()}"
-                return Failure(f"{sentence} failed: {found.description}", 2)
-    for event in events:
-        if event.is_step_failure and event.step_failure_data.error:
-            return _of_error(event.step_key or "a step", event.step_failure_data.error)
-        if event.is_job_failure and event.job_failure_data.error:
-            return _of_error("what the steps need", event.job_failure_data.error)
-    return Failure("The run failed before its first step: see it in the web UI.", 2)
-
-
-def _of_error(step: str, error: Any) -> Failure:
-    """The platform's own error when there is one in the chain of causes, with its exit code."""
-    cause = error
-    while cause:
-        kind = getattr(errors, cause.cls_name or "", None)
-        if kind is not None:
-            return Failure(cause.message.partition(": ")[2].strip(), kind.exit_code)
-        cause = cause.cause
-    return Failure(f"{step} failed: {(error.cause or error).message.strip()}", 2)

@@ -31,6 +31,8 @@ BOOK_SECONDS = 5.0
 def pnl(*, live: Flag = False, json: Flag = False, seconds: float | None = None) -> int:
     """Show what every holding and the account are worth now, and which price says so.
 
+    Examples: `trading-pipeline pnl`; `trading-pipeline pnl --live`.
+
     A price is a real-time quote, else the last close, else what the shares cost.
 
     Args:

@@ -31,6 +31,8 @@ Words = Annotated[str, Parameter(negative="")]
 def show(*, first: date | None = None, last: date | None = None, json: bool = False) -> int:
     """List the bars set aside, newest first, each with what was said of it.
 
+    Example: `trading-pipeline quarantine list --first 2012-05-01 --last 2012-06-01 --json`.
+
     Args:
         first: The first session; default about a month before the last.
         last: The last session; default the newest that closed.
@@ -52,6 +54,8 @@ def show(*, first: date | None = None, last: date | None = None, json: bool = Fa
 def release(symbol: str, session: date, *, reason: Words, by: str = OPERATOR) -> int:
     """Say that a suspect bar is true: its symbol may be traded in that session.
 
+    Example: `trading-pipeline quarantine release AAPL 2012-06-01 --reason "profit warning"`.
+
     Args:
         symbol: Whose bar.
         session: Of which session.
@@ -64,6 +68,8 @@ def release(symbol: str, session: date, *, reason: Words, by: str = OPERATOR) ->
 @app.command
 def reject(symbol: str, session: date, *, reason: Words, by: str = OPERATOR) -> int:
     """Say that a bar is wrong: it leaves the history.
+
+    Example: `trading-pipeline quarantine reject AAPL 2012-06-01 --reason "a slip of the vendor"`.
 
     Args:
         symbol: Whose bar.

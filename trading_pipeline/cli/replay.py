@@ -7,11 +7,9 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from rich.progress import Progress as Bar
-
 from trading_pipeline.adapters.lake import Lake
 from trading_pipeline.cli import services
-from trading_pipeline.cli.page import Page, columns
+from trading_pipeline.cli.page import Page, columns, progress_bar
 from trading_pipeline.errors import SettingsError
 from trading_pipeline.flows.clean import GateRules
 from trading_pipeline.flows.replay import Replayed
@@ -30,7 +28,8 @@ def replay(
 
     Nothing that is held changes. A row that differs from what is held now was restated since.
 
-    Example: `trading-pipeline replay 2012-06-01 --as-known-at 2012-06-02T12:00:00+00:00`.
+    Examples: `trading-pipeline replay 2013-02-28`;
+    `trading-pipeline replay 2013-02-28 --as-known-at 2026-03-02T12:00:00+00:00`.
 
     Args:
         session: Which session, YYYY-MM-DD.
@@ -43,7 +42,7 @@ def replay(
         raise SettingsError(f"{output} exists already: name a folder that does not.")
     with ExitStack() as kept:
         place = output or Path(kept.enter_context(TemporaryDirectory(prefix="replay_")))
-        kept.enter_context(Bar(transient=True, disable=json)).add_task("replaying", total=None)
+        kept.enter_context(progress_bar()).add_task("replaying", total=None)
         found = replay_session(
             services.lake(settings),
             Lake(place),

@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -15,14 +16,29 @@ from trading_pipeline.adapters.ledger import Ledger
 from trading_pipeline.adapters.model_store import ModelStore
 from trading_pipeline.errors import MissingDataError, SettingsError, TransientError
 from trading_pipeline.flows.ports import Broker, MarketData
-from trading_pipeline.settings import Settings, dagster_database_url
+from trading_pipeline.settings import Settings, dagster_database_url, use_home
 
 if TYPE_CHECKING:
+    from trading_pipeline.adapters.live_store import RedisLink
     from trading_pipeline.flows.announce import Announcer
+    from trading_pipeline.flows.live_pnl import Quotes
 
 CONNECT_SECONDS: Final = 1.0
 _PATIENCE: Final = {"connect_timeout": 2}
 _SQLITE: Final = "sqlite:///"
+
+
+def enter_home(settings: Settings) -> None:
+    """Make the folder of the settings the Dagster home of this process, unless one is set.
+
+    SettingsError where it is no project's: Dagster would keep its records elsewhere, by rules of
+    its own, and nothing of ours would find them.
+    """
+    if not (settings.home / "dagster.yaml").is_file():
+        raise SettingsError(
+            f"{settings.home} has no dagster.yaml: run in the project's folder or set DAGSTER_HOME."
+        )
+    use_home(settings.home)
 
 
 def lake(settings: Settings) -> Lake:
@@ -77,6 +93,29 @@ def open_ledger(settings: Settings) -> Ledger:
     return Ledger(location)
 
 
+def redis(settings: Settings) -> "RedisLink | None":
+    """The Redis that is configured, else the data folder's own while it runs, or None."""
+    from trading_pipeline.defs.resources import redis_url  # noqa: PLC0415 - heavy: on first use
+
+    url = redis_url(settings)
+    return _link(url) if url else None
+
+
+def quotes(settings: Settings) -> "Quotes":
+    """The stream's last quotes; none at all where no Redis is."""
+    from trading_pipeline.adapters.live_store import QuoteStore  # noqa: PLC0415 - heavy
+
+    link = redis(settings)
+    return QuoteStore(link).latest if link else lambda _symbols: {}
+
+
+@cache
+def _link(url: str) -> "RedisLink":
+    from trading_pipeline.adapters.live_store import RedisLink  # noqa: PLC0415 - heavy
+
+    return RedisLink(url)
+
+
 def ping_redis(settings: Settings) -> str | None:
     """Where Redis answers, without the password; None when none is configured and none runs."""
     from trading_pipeline.defs.resources import redis_url  # noqa: PLC0415 - heavy: on first use
@@ -104,13 +143,16 @@ def model_registry(settings: Settings) -> str | None:
     if uri is None or not uri.startswith(("http", "postgres")):
         return None
     try:
+        where = _host(uri)
         if uri.startswith("http"):
             urlopen(f"{uri.rstrip('/')}/health", timeout=CONNECT_SECONDS).close()  # noqa: S310
         else:
             _connection(uri).close()
-    except (OSError, ValueError, exc.SQLAlchemyError) as error:
-        raise TransientError(f"MLflow at {_host(uri)} does not answer.") from error
-    return f"answers at {_host(uri)}"
+    except ValueError as error:
+        raise SettingsError("TP_MLFLOW_TRACKING_URI is not a URL: http://… is expected.") from error
+    except (OSError, exc.SQLAlchemyError) as error:
+        raise TransientError(f"MLflow at {where} does not answer.") from error
+    return f"answers at {where}"
 
 
 def dagster_records(settings: Settings) -> str:

@@ -1,6 +1,7 @@
 """`trading-pipeline signals`: what the strategy says of any symbols in any session."""
 
 from datetime import date
+from itertools import groupby
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -17,7 +18,7 @@ from trading_pipeline.core.market.calendar import (
     require_session,
 )
 from trading_pipeline.defs.resources import allocation_of, cast_of, feature_store
-from trading_pipeline.errors import MissingDataError
+from trading_pipeline.errors import MissingDataError, ModelNotFoundError
 from trading_pipeline.flows.model_documents import SignalsReport, signals_report
 from trading_pipeline.flows.signals import Sources
 from trading_pipeline.flows.signals import signals as signals_of
@@ -52,6 +53,12 @@ def signals(
     given = {name: count for name, count in names.items() if count is not None}
     settings = Settings.load(**asked, **({"portfolio": given} if given else {}))
     logs.configure(settings.log_level)
+    show(report_of(settings, as_of_date), as_json=json)
+    return 0
+
+
+def report_of(settings: Settings, as_of_date: date | None = None) -> SignalsReport:
+    """What the strategy says of the settings' symbols; of the newest session held by default."""
     lake = services.lake(settings)
     session = require_session(as_of_date) if as_of_date else _newest(lake)
     sources = Sources(
@@ -61,8 +68,16 @@ def signals(
         sectors=settings.risk.sector_of,
     )
     answer = signals_of(sources, cast_of(settings), session=session, rules=allocation_of(settings))
-    show(signals_report(answer, now=utc_now()), as_json=json)
-    return 0
+    return signals_report(answer, now=utc_now())
+
+
+def tried(settings: Settings) -> str:
+    """Make the signals of the newest session held, and say of how many symbols there is one."""
+    try:
+        found = report_of(settings)
+    except (MissingDataError, ModelNotFoundError):
+        return "none yet: the first run brings the bars and trains the model"
+    return f"{len(found.signals)} of {len(settings.symbols)} symbols, as of {found.as_of_date}"
 
 
 def show(report: SignalsReport, *, as_json: bool, console: Console | None = None) -> None:
@@ -85,6 +100,11 @@ def show(report: SignalsReport, *, as_json: bool, console: Console | None = None
             plain(f"{row['target_weight']:+.1%}") if row["target_weight"] else "",
         )
     page.rows("Signal", rows, table)
+    for score, alike in groupby(report.signals, key=lambda row: row.score):
+        names = [row.symbol for row in alike]
+        if len(names) > 1:
+            what = f"{', '.join(names)} have one score, {plain(f'{score:+.5f}')}"
+            page.line("Equal", f"{what}: they stand in the order of their names", "yellow")
     if report.missing:
         page.line("No data", ", ".join(report.missing))
 

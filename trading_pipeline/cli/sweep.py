@@ -5,13 +5,11 @@ from datetime import date
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
-from rich.progress import Progress as Bar
 from rich.text import Text
 
 from trading_pipeline import logs
 from trading_pipeline.adapters.report_files import percent
-from trading_pipeline.cli.page import Page, columns, plain
+from trading_pipeline.cli.page import Page, columns, plain, progress_bar
 from trading_pipeline.defs.backtest import Asked
 from trading_pipeline.defs.sweep import Made, make
 from trading_pipeline.errors import SettingsError
@@ -48,7 +46,7 @@ def sweep(
     settings = Settings.load()
     logs.configure(settings.log_level)
     asked = Asked(strategy=strategy or settings.strategy, first=first, last=last)
-    with Bar(transient=True, console=Console(stderr=True)) as bar:
+    with progress_bar() as bar:
         task = bar.add_task("trials", total=1.0)
         made = make(
             settings, asked, dict(_pair(each) for each in vary),
@@ -72,7 +70,8 @@ def show(made: Made, *, as_json: bool) -> None:
         return
     page.write(Text(made.sentence))
     heads = list(rows[0]) if rows else []
-    table = columns(*heads)
+    short = [head.rpartition(".")[2] for head in heads]
+    table = columns(*(f"{head}>" for head in (short if len(set(short)) == len(heads) else heads)))
     texts = [{name: _cell(name, value) for name, value in row.items()} for row in rows[:SHOWN]]
     for row in texts:
         table.add_row(*row.values())
@@ -82,7 +81,9 @@ def show(made: Made, *, as_json: bool) -> None:
 def _cell(name: str, value: object) -> str:
     if not isinstance(value, float):
         return str(value)
-    return f"{value:.2f}" if name == "sharpe" else plain(percent(value, signed=True))
+    if name == "sharpe":
+        return f"{value:.2f}"
+    return plain(percent(value, signed=name == "total_return"))
 
 
 def _pair(text: str) -> tuple[str, list[str]]:

@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
-from rich.progress import Progress as Bar
 from rich.text import Text
 
 from trading_pipeline import logs
 from trading_pipeline.adapters.lake import Lake
 from trading_pipeline.cli import services
-from trading_pipeline.cli.page import Page
+from trading_pipeline.cli.page import Page, progress_bar
 from trading_pipeline.core.market.calendar import (
     FIRST_SESSION,
     last_closed_session,
@@ -64,7 +62,7 @@ def train(
     logs.configure(settings.log_level)
     lake, store = services.lake(settings), services.models(settings)
     training = _training(settings, lake, (first, as_of_date), trials)
-    with Bar(transient=True, console=Console(stderr=True)) as bar:
+    with progress_bar() as bar:
         task = bar.add_task("data", total=1.0)
         _supply(
             settings,

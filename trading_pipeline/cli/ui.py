@@ -1,9 +1,10 @@
 """`trading-pipeline ui`: Dagster's pages behind a door, and the daemon that starts what is due."""
 
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -16,6 +17,7 @@ from trading_pipeline.errors import SettingsError
 from trading_pipeline.settings import Settings, use_home
 
 if TYPE_CHECKING:
+    from dagster import DagsterInstance
     from dagster._core.workspace.context import WorkspaceProcessContext
 
 PORT: Final = 3000
@@ -58,21 +60,36 @@ def ui(
             f"{settings.home} has no {WORKSPACE}: run in the project's folder or set DAGSTER_HOME."
         )
     with (
+        _listening(host, port) as listener,  # first: nothing is started in vain
+        _records() as instance,  # before others come to them: two at once mar new files
         _daemon(file, wanted=daemon),
-        _workspace(file, read_only=read_only) as workspace,
+        _workspace(instance, file, read_only=read_only) as workspace,
     ):
         Page().line("Dagster", f"http://{host}:{port}")
-        _serve(workspace, host, port)
+        _serve(workspace, listener)
     return 0
 
 
-def _serve(workspace: "WorkspaceProcessContext", host: str, port: int) -> None:
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        why = str(error.strerror).partition(" (")[0]
+        raise SettingsError(
+            f"{host}:{port} cannot be listened on ({why}): name another one with --port."
+        ) from error
+
+
+def _serve(workspace: "WorkspaceProcessContext", listener: socket.socket) -> None:
     import uvicorn  # noqa: PLC0415 - heavy: on first use
 
     from trading_pipeline.web_pages import GuardedPages  # noqa: PLC0415 - heavy: on first use
 
     pages = GuardedPages(workspace, live_data_poll_rate=2000).create_asgi_app()
-    uvicorn.run(pages, host=host, port=port, log_config=None, server_header=False)  # ours are set
+    config = uvicorn.Config(pages, log_config=None, server_header=False)  # ours are set
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[listener])
 
 
 @contextmanager
@@ -97,17 +114,26 @@ def _daemon(file: Path, *, wanted: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _workspace(file: Path, *, read_only: bool) -> "Iterator[WorkspaceProcessContext]":
+def _records() -> "Iterator[DagsterInstance]":
     import dagster as dg  # noqa: PLC0415 - heavy: on first use
-    from dagster._core.workspace.context import WorkspaceProcessContext  # noqa: PLC0415
-    from dagster._core.workspace.load_target import WorkspaceFileTarget  # noqa: PLC0415
 
-    target = WorkspaceFileTarget([str(file)])
     with dg.DagsterInstance.get() as instance:
         instance.optimize_for_webserver(
             statement_timeout=15_000, pool_recycle=3600, max_overflow=20
         )
-        with WorkspaceProcessContext(
-            instance, target, version=dg.__version__, read_only=read_only
-        ) as workspace:
-            yield workspace
+        yield instance
+
+
+@contextmanager
+def _workspace(
+    instance: "DagsterInstance", file: Path, *, read_only: bool
+) -> "Iterator[WorkspaceProcessContext]":
+    from dagster import __version__  # noqa: PLC0415 - heavy: on first use
+    from dagster._core.workspace.context import WorkspaceProcessContext  # noqa: PLC0415
+    from dagster._core.workspace.load_target import WorkspaceFileTarget  # noqa: PLC0415
+
+    target = WorkspaceFileTarget([str(file)])
+    with WorkspaceProcessContext(
+        instance, target, version=__version__, read_only=read_only
+    ) as workspace:
+        yield workspace

@@ -193,6 +193,40 @@ TABLES: dict[str, type[pa.DataFrameModel]] = {
 }
 """Tables of the lake by name."""
 
+MEANINGS: Final = {
+    "symbol": "the ticker it trades under",
+    "session": "the trading day of the exchange",
+    "open": "first price, raw dollars a share",
+    "high": "highest price, raw dollars a share",
+    "low": "lowest price, raw dollars a share",
+    "close": "last price, raw dollars a share",
+    "volume": "shares that changed hands",
+    "vwap": "price weighted by volume, raw dollars a share",
+    "vendor": "who delivered it",
+    "known_at": "when it became known, UTC",
+    "ex_date": "the first day without what is distributed",
+    "kind": "which kind of corporate action",
+    "split_ratio": "new shares for an old one",
+    "dividend": "raw dollars a share",
+    "new_symbol": "the symbol that takes its place or comes with it",
+    "new_shares": "shares of the new symbol for an old one",
+    "announced": "the ratio the price should have fallen by",
+    "moved": "the close before over the close",
+    "verdict": "what was found",
+    "reason": "why",
+    "decided_in": "the session in which it was said",
+    "decided_by": "who said it",
+    "version": "the rules and the membership it was judged by",
+    "feature_version": "the version of the features",
+    "strategy": "whose it is",
+    "prediction": "what the model expects, in the unit of its label",
+    "model_version": "the release that said it",
+    "score": "what the strategy says: the higher, the more wanted",
+    "rank": "1 is the highest score",
+    "target_weight": "share of capital wanted, negative for a short",
+}
+"""What each column means, of whichever table."""
+
 
 def validate(table: str, frame: pl.DataFrame) -> pl.DataFrame:
     """Return `frame` if it has the shape of `table`; else SchemaError names the first offences."""

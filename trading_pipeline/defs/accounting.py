@@ -37,10 +37,10 @@ def _spec(name: str, description: str) -> dg.AssetSpec:
             "Every holding with its average cost, mark and where the mark comes from, and whose "
             "it is: a fold of the ledger.",
         ),
-        _spec("exposure", "Gross and net exposure, long and short, by symbol and by strategy."),
+        _spec("exposure", "Gross and net exposure in dollars, by symbol and by strategy."),
         _spec(
             "pnl",
-            "Realized, unrealized and total P&L of the book, by symbol and by strategy, NAV, and "
+            "Realized, unrealized and total P&L in dollars, by symbol and by strategy, NAV, and "
             "how it came from the session before.",
         ),
     ],

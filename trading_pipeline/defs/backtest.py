@@ -19,6 +19,7 @@ from trading_pipeline.core.portfolio.targets import RISK_SESSIONS
 from trading_pipeline.core.strategies import STRATEGIES
 from trading_pipeline.core.strategies.base import Strategy
 from trading_pipeline.defs import resources
+from trading_pipeline.defs.launch_config import LaunchConfig
 from trading_pipeline.defs.resources import allocation_of, cast_of, model_store, vendor
 from trading_pipeline.defs.training import source_of, training_of
 from trading_pipeline.errors import ModelNotFoundError, SettingsError
@@ -55,7 +56,7 @@ class Made:
     json: Path
 
 
-class BacktestConfig(dg.Config):
+class BacktestConfig(LaunchConfig):
     """What a person says when launching a backtest: dates as YYYY-MM-DD."""
 
     strategy: str = "alpha_baseline"

@@ -9,6 +9,7 @@ import polars as pl
 
 from trading_pipeline.core.execution.order import Fill, Order
 from trading_pipeline.core.market.calendar import next_session
+from trading_pipeline.defs.launch_config import LaunchConfig
 from trading_pipeline.defs.metadata import dollars, table
 from trading_pipeline.defs.partitions import BACKFILL, SESSIONS, is_backfill, session_of
 from trading_pipeline.defs.resources import mandate_of
@@ -29,7 +30,7 @@ _COMMON = {
 }
 
 
-class OrdersConfig(dg.Config):
+class OrdersConfig(LaunchConfig):
     """What a person may say when launching a day by hand."""
 
     dry_run: bool = False

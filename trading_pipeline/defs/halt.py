@@ -10,6 +10,7 @@ import dagster as dg
 
 from trading_pipeline.adapters.ledger import Ledger
 from trading_pipeline.core.risk.limits import TradingState
+from trading_pipeline.defs.launch_config import LaunchConfig
 from trading_pipeline.defs.resources import announcer, broker, is_archive
 from trading_pipeline.defs.resources import ledger as open_ledger
 from trading_pipeline.errors import SettingsError
@@ -19,7 +20,7 @@ from trading_pipeline.flows.announce import of_halt
 from trading_pipeline.settings import Settings, utc_now
 
 
-class Said(dg.Config):
+class Said(LaunchConfig):
     """Who changes what trading may do and why; `confirm` repeats the job's name."""
 
     confirm: str

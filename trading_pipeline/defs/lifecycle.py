@@ -5,6 +5,7 @@ import dagster as dg
 from trading_pipeline.adapters.lake import Lake
 from trading_pipeline.adapters.model_store import Cause, ModelStore
 from trading_pipeline.core.market.calendar import last_closed_session, previous_session
+from trading_pipeline.defs.launch_config import LaunchConfig
 from trading_pipeline.defs.models import verdicts
 from trading_pipeline.defs.partitions import EXCHANGE_ZONE, SESSIONS
 from trading_pipeline.defs.resources import announcer
@@ -20,14 +21,14 @@ from trading_pipeline.settings import Settings, utc_now
 POLL_SECONDS = 300
 
 
-class Version(dg.Config):
+class Version(LaunchConfig):
     """Which registered version, and why it."""
 
     version: str
     reason: str = ""
 
 
-class Reason(dg.Config):
+class Reason(LaunchConfig):
     """Why it is done."""
 
     reason: str = ""

@@ -51,10 +51,20 @@ def dollars(amount: Decimal) -> float:
 
 
 def columns(schema: Mapping[str, object]) -> dg.TableSchema:
-    """The column schema of a frame."""
+    """The column schema of a frame, with what the data dictionary says of each column."""
+    from trading_pipeline.core.schemas import MEANINGS  # heavy: on first use
+
     return dg.TableSchema(
-        [dg.TableColumn(name, type=str(dtype).lower()) for name, dtype in schema.items()]
+        [
+            dg.TableColumn(name, type=_kind(dtype), description=MEANINGS.get(name))
+            for name, dtype in schema.items()
+        ]
     )
+
+
+def rounded(figures: Mapping[str, float]) -> dict[str, float]:
+    """Numbers as the UI shows and charts them, to six digits."""
+    return {name: _digits(value) for name, value in figures.items()}
 
 
 def check_results(
@@ -86,21 +96,29 @@ def _check_result(
         description=" ".join(outcome.sentence for outcome in shown),
         metadata={
             "failed_sessions": ", ".join(str(session) for session in list(failed)[:50]) or "none",
-            **{key: float(value) for key, value in last.numbers.items()},
+            **rounded(last.numbers),
         },
     )
 
 
 def numbers_of(outcomes: Sequence[CheckOutcome]) -> dict[str, float]:
     """The numbers behind a session's checks, which the UI draws over time."""
-    return {name: float(value) for found in outcomes for name, value in found.numbers.items()}
+    return {name: value for found in outcomes for name, value in rounded(found.numbers).items()}
 
 
 def _severity(*, may_pass: bool) -> dg.AssetCheckSeverity:
     return dg.AssetCheckSeverity.WARN if may_pass else dg.AssetCheckSeverity.ERROR
 
 
+def _kind(dtype: object) -> str:
+    return "datetime (UTC)" if isinstance(dtype, pl.Datetime) else str(dtype).lower()
+
+
+def _digits(value: float) -> float:
+    return float(f"{value:.6g}")
+
+
 def _cell(value: object) -> str | float | int | bool | None:
     if isinstance(value, float):
-        return float(f"{value:.6g}")
+        return _digits(value)
     return value if value is None or isinstance(value, (int, str, bool)) else str(value)

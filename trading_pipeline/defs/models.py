@@ -13,7 +13,7 @@ from trading_pipeline.adapters.model_store import ModelStore
 from trading_pipeline.core.market.checks import CheckOutcome
 from trading_pipeline.core.models.release import Release
 from trading_pipeline.core.models.walk import Progress
-from trading_pipeline.defs.metadata import described, table
+from trading_pipeline.defs.metadata import described, rounded, table
 from trading_pipeline.defs.partitions import BACKFILL, SESSIONS, sessions_of
 from trading_pipeline.defs.resources import cast_of
 from trading_pipeline.defs.training import bench_of, training_of
@@ -69,7 +69,7 @@ def _release(release: Release) -> dict[str, Any]:
         "features": f"{len(card.features)} ({card.feature_version})",
         "symbols": ", ".join(card.symbols),
         "mlflow_run": card.run_id,
-        **card.metrics,
+        **rounded(card.metrics),
     }
 
 
@@ -108,7 +108,7 @@ def challenger(
             "page": dg.MetadataValue.path(str(page)),
             "trained_from": str(trained.card.trained_from),
             "mlflow_run": trained.version.run_id,
-            **trained.judged.metrics,
+            **rounded(trained.judged.metrics),
         }
     )
 

@@ -45,8 +45,8 @@ WITHIN: Final = "No limit of the book is breached."
             owners=["team:trading"],
             kinds={"sql"},
             skippable=True,
-            description="How much of each limit the book uses, what is left, what is breached, and "
-            "whether trading may go on.",
+            description="How much of each limit the book uses, open orders taken as filled, "
+            "what is left, what is breached, and whether trading may go on.",
         )
     ],
     check_specs=[dg.AssetCheckSpec("within_limits", asset="risk", description=WITHIN)],

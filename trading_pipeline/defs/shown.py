@@ -8,7 +8,7 @@ import dagster as dg
 import polars as pl
 
 from trading_pipeline.adapters import plots
-from trading_pipeline.core.accounting.pnl import Pnl
+from trading_pipeline.core.accounting.pnl import Pnl, PositionPnl
 from trading_pipeline.defs.metadata import dollars, table
 from trading_pipeline.flows.mark import Accounts
 
@@ -19,9 +19,9 @@ def positions(found: Accounts) -> dict[str, Any]:
     """Every holding, each strategy's part of it, and what they net."""
     held = found.pnl.open_positions
     columns = ("symbol", "quantity", "average_cost", "price", "source", "value", "unrealized")
-    rows = [[str(getattr(position, column)) for column in columns] for position in held]
+    rows = [_holding(position) for position in held]
     parts = [
-        [name, *(str(getattr(position, column)) for column in columns)]
+        [name, *_holding(position)]
         for name, part in found.parts.items()
         for position in part.open_positions
     ]
@@ -57,8 +57,8 @@ def exposure(found: Accounts) -> dict[str, Any]:
         "net": dollars(pnl.net),
         "long": dollars(longs),
         "short": dollars(pnl.net - longs),
-        "gross_share": float(pnl.gross / pnl.nav) if pnl.nav else 0.0,
-        "net_share": float(pnl.net / pnl.nav) if pnl.nav else 0.0,
+        "gross_share": float(round(pnl.gross / pnl.nav, 4)) if pnl.nav else 0.0,
+        "net_share": float(round(pnl.net / pnl.nav, 4)) if pnl.nav else 0.0,
         "per_symbol": _table(("symbol", "value", "of NAV"), rows),
         "per_strategy": _table(("strategy", "gross", "net", "of NAV"), parts),
     }
@@ -70,7 +70,8 @@ def pnl(found: Accounts, history: Sequence[Pnl]) -> dict[str, Any]:
     curve = [(each.session, float(each.nav)) for each in history if each.session <= book.session]
     figure = plots.equity_curve(curve, cash_in=float(book.cash_in))
     symbols = [
-        [each.symbol, *(str(getattr(each, column)) for column in _GAINS)] for each in book.positions
+        [each.symbol, *(f"{getattr(each, column):,.2f}" for column in _GAINS)]
+        for each in book.positions
     ]
     parts = [
         [
@@ -99,6 +100,12 @@ def pnl(found: Accounts, history: Sequence[Pnl]) -> dict[str, Any]:
             plots.markdown_image(plots.to_png(figure), text="equity curve")
         ),
     }
+
+
+def _holding(held: PositionPnl) -> list[str]:
+    prices = (f"{held.average_cost:,.4f}", f"{held.price:,f}", f"{held.source}")
+    amounts = (f"{held.value:,.2f}", f"{held.unrealized:,.2f}")
+    return [held.symbol, f"{held.quantity:+,f}", *prices, *amounts]
 
 
 def _share(amount: Decimal, nav: Decimal) -> str:

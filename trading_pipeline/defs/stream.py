@@ -9,6 +9,7 @@ import dagster as dg
 from trading_pipeline.adapters.lake import Lake
 from trading_pipeline.adapters.live_store import QuoteStore, TickQueue
 from trading_pipeline.defs import live
+from trading_pipeline.defs.launch_config import LaunchConfig
 from trading_pipeline.defs.market_data import MarketDataStream, Teller
 from trading_pipeline.defs.partitions import EXCHANGE_ZONE
 from trading_pipeline.defs.stream_report import pnl_metadata, quotes_metadata
@@ -63,7 +64,7 @@ def market_data_stream() -> None:
     _stream()
 
 
-class Why(dg.Config):
+class Why(LaunchConfig):
     """Who switches, and why."""
 
     reason: str

@@ -21,6 +21,7 @@ from trading_pipeline.defs.backtest import (
     study_of,
     supplied,
 )
+from trading_pipeline.defs.launch_config import LaunchConfig
 from trading_pipeline.defs.metadata import table as shown
 from trading_pipeline.errors import SettingsError
 from trading_pipeline.flows.backtest import Study
@@ -54,7 +55,7 @@ class Made:
         )
 
 
-class SweepConfig(dg.Config):
+class SweepConfig(LaunchConfig):
     """What a person says when launching a sweep: dates as YYYY-MM-DD, settings and values."""
 
     strategy: str = "alpha_baseline"

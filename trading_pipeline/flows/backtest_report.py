@@ -215,5 +215,6 @@ def _summary(its: Performance, strategy: str) -> str:
     if its.sharpe is None or its.sharpe_interval is None:
         return f"{said}."
     low, high = its.sharpe_interval
-    sure = "which is not told from none" if low <= 0 <= high else "told from none"
-    return f"{said}, Sharpe {its.sharpe:+.2f} (95% interval {low:+.2f} to {high:+.2f}), {sure}."
+    sure = "may be luck" if low <= 0 <= high else "is more than luck"
+    figure = f"Sharpe {its.sharpe:+.2f} (95% interval {low:+.2f} to {high:+.2f})"
+    return f"{said}; its {figure} {sure}."

@@ -14,6 +14,7 @@ from typing import Final
 
 from trading_pipeline.adapters import backup_folder
 from trading_pipeline.adapters.backup_folder import Manifest, digest
+from trading_pipeline.adapters.databases import ensure_database
 from trading_pipeline.adapters.lake import LakePath, copies
 from trading_pipeline.adapters.ledger import transfer
 from trading_pipeline.errors import SettingsError
@@ -63,9 +64,11 @@ def backup(
 def restore(source: Path, places: Places, *, progress: Progress = unwatched) -> Manifest:
     """Restore a back-up where there is nothing yet; the ledger comes last, in one transaction.
 
-    SettingsError, before anything is written, when the ledger has rows or another file is in place.
+    A PostgreSQL database that is named and not there is made. SettingsError, before anything else
+    is written, when the ledger has rows or another file is in place.
     """
     manifest = backup_folder.opened(source)
+    ensure_database(places.ledger_url)
     transfer.require_empty(places.ledger_url)
     parts: dict[str, LakePath] = {LAKE: places.lake, MODELS: places.models}
     parts[ACCOUNT] = places.account.parent

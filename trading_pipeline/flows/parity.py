@@ -56,7 +56,8 @@ def compare(lake: Lake, ledger: Ledger, study: Study, ensure: Ensure) -> Parity:
     decided = [day for day in sessions if ledger.decision(name, day) is not None]
     if not decided:
         raise MissingDataError(
-            f"{name} decided no session from {study.first} to {study.last} on paper."
+            f"{name} decided no session from {study.first} to {study.last} on paper: "
+            "run those days first, or name others."
         )
     snapshots = {pnl.session: pnl for pnl in ledger.snapshots(_ALL)}
     begun = replace(study, first=decided[0])

@@ -50,7 +50,7 @@ def replay(
     for table in RAW:
         _copy(lake, beside, table, days=days, symbols=symbols, rules=rules)
     if beside.read("raw_bars", day, day).is_empty():
-        raise MissingDataError(f"No bar of {day} was known at {rules.as_known_at or 'any time'}.")
+        raise MissingDataError(_unknown(lake, day, rules))
     _copy_words(lake, beside, days, rules)
     judged = [each for each in needed[:-1] if each in beside.held("raw_bars", *_ends(needed))]
     if judged:
@@ -67,6 +67,12 @@ def replay(
     return [_compared(lake, beside, table, day=day, symbols=symbols) for table in MADE]
 
 
+def _unknown(lake: Lake, day: date, rules: GateRules) -> str:
+    said = f"No bar of {day} was known at {rules.as_known_at or 'any time'}"
+    first = lake.read("raw_bars", day, day)["known_at"].min()
+    return f"{said}: {f'the first came at {first}' if first else 'none came since'}."
+
+
 def _copy(
     lake: Lake,
     beside: Lake,
@@ -78,7 +84,9 @@ def _copy(
 ) -> None:
     held = sorted(lake.held(table, *_ends(days), symbols=symbols).intersection(days))
     if not held:
-        raise MissingDataError(f"{table} from {days[0]} to {days[-1]} is not held: ingest it.")
+        raise MissingDataError(
+            f"{table} from {days[0]} to {days[-1]} is not held: fetch it with the job `data`."
+        )
     rows = _known(lake.read(table, *_ends(days), symbols=symbols), rules)
     beside.write(table, rows_of(rows, held), held, symbols=symbols)
 

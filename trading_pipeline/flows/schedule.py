@@ -44,7 +44,10 @@ def next_start(now: datetime) -> datetime:
 
 def daemon(found: Schedule | None) -> Service:
     """The daemon as a service: down when a schedule that is on has nobody to start it."""
-    if found is None or not (found.on or found.daemon_alive):
+    if found is None:
+        detail = "Nobody knows: Dagster's records are down."
+        return Service(name="daemon", state="down", detail=detail)
+    if not (found.on or found.daemon_alive):
         return Service(name="daemon", state="not used", detail="no schedule is on")
     if found.daemon_alive:
         return Service(name="daemon", state="up", detail="minds schedules")

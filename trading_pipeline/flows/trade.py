@@ -33,6 +33,7 @@ from trading_pipeline.flows.risk_view import MarketFacts, view_of, with_terms
 from trading_pipeline.flows.send import PATIENCE, in_turn, resolve, send
 
 _log = logging.getLogger(__name__)
+_ELSEWHERE = "Name a later session, or a data folder with books of its own (TP_DATA_DIR)."
 
 CLOSE: Final = "close"
 """The source of the marks that orders are sized at."""
@@ -106,10 +107,9 @@ def trade(
     last one, or whose next open has been settled. A failure of the broker other than a lost answer
     is raised; the call may be repeated.
     """
-    key = (mandate.strategy, mandate.session)
-    if ledger.decision(*key) is not None:
+    require_turn(ledger, mandate.strategy, mandate.session)
+    if ledger.decision(mandate.strategy, mandate.session) is not None:
         return _carry_on(ledger, broker, marks, mandate=mandate, now=now)
-    _require_turn(ledger, mandate)
     decision, orders, skips = _decide(
         _outlook(ledger, broker, marks, mandate, now=now), targets, mandate=mandate, now=now
     )
@@ -121,18 +121,21 @@ def trade(
     return replace(traded, new=new)
 
 
-def _require_turn(ledger: Ledger, mandate: Mandate) -> None:
-    session, last = mandate.session, ledger.last_decision(mandate.strategy)
+def require_turn(ledger: Ledger, strategy: str, session: date) -> None:
+    """Raise SettingsError for a session that was not decided in its time and cannot be any more."""
+    if ledger.decision(strategy, session) is not None:
+        return
+    last = ledger.last_decision(strategy)
     if last is not None and session < last.session:
         raise SettingsError(
-            f"{mandate.strategy} has decided {last.session} already: {session} lies before it and "
-            "was not traded, so it cannot be now."
+            f"{strategy} has decided {last.session} already: {session} lies before it and was not "
+            f"traded, so it cannot be now. {_ELSEWHERE}"
         )
     settled = ledger.last_settlement()
     if settled is not None and session < settled:
         raise SettingsError(
             f"{settled} is settled already: orders of {session}, for an open before its close, "
-            "cannot be sent any more."
+            f"cannot be sent any more. {_ELSEWHERE}"
         )
 
 

@@ -47,7 +47,7 @@ BAD_CSV = {
     "HTML under a header": (
         f"{HEADER}\n{HTML}".encode(),
         SchemaError,
-        "has nothing .* as session in row 1",
+        "has '<!DOCTYPE html>' .* as symbol in row 1",
     ),
     "JSON": (JSON.encode(), SchemaError, "lacks symbol"),
     "garbage": (bytes(range(128, 256)) * 9, SchemaError, r"bars\.csv"),

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from trading_pipeline.cli.console import Progress, print_failure, print_report
 from trading_pipeline.flows import report
+from trading_pipeline.flows.day_report import CheckRow
 from trading_pipeline_tests.days import (
     FILLED,
     PARAMETERS,
@@ -71,6 +72,13 @@ def test_the_closing_banner_bears_the_status(built, status) -> None:
     assert f"PAPER RUN COMPLETE - Status: {status}\n" in shown(piped(), built)
 
 
+def test_a_day_that_sends_nothing_says_what_its_orders_would_be_worth() -> None:
+    parameters = PARAMETERS.model_copy(update={"dry_run": True})
+    dry = report.build(day(parameters=parameters, orders=(order("AAPL", price="400"),)))
+
+    assert "Planned Notional: $4,000.00\nTotal Notional:" in shown(piped(), dry)
+
+
 def test_the_five_steps_come_once_each_and_in_order() -> None:
     for console in (piped(), terminal()):
         assert re.findall(r"\[(\d)/5\]", shown(console)) == ["1", "2", "3", "4", "5"]
@@ -123,6 +131,17 @@ def test_a_terminal_gets_tables_in_color() -> None:
     assert "\x1b[32m" in text
     assert re.search(r"Symbol.*Qty.*Filled at", text)
     assert "Order 1" not in text
+
+
+def test_a_terminal_cuts_no_name_of_a_check_and_no_path() -> None:
+    long = CheckRow(name="orders_within_limits", passed=True, blocking=False, sentence="All are.")
+    built = REPORT.model_copy(update={"checks": (long,)})
+    path = Path("/srv") / ("deep/" * 20) / "day.html"
+
+    text = re.sub(r"\x1b\[[\d;]*m", "", shown(terminal(), built, written=[path]))
+
+    assert re.search(r"orders_within_limits +passed - All are\.", text)
+    assert str(path) in text
 
 
 def test_losses_are_red_and_gains_green_on_a_terminal() -> None:

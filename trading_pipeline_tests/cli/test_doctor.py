@@ -1,6 +1,7 @@
 """What is missing on a machine, and how to mend it."""
 
 import io
+import json
 import shutil
 import socket
 from collections.abc import Iterator
@@ -247,3 +248,6 @@ def test_the_command_ends_with_one_when_anything_is_amiss(
 
     assert doctor.doctor() == 1
     assert "✗ home" in capsys.readouterr().out
+    assert doctor.doctor(json=True) == 1
+    amiss = [one for one in json.loads(capsys.readouterr().out) if not one["ok"]]
+    assert ("home", doctor.CHECKS["home"].remedy) in [(one["name"], one["remedy"]) for one in amiss]

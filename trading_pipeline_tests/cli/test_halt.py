@@ -49,7 +49,7 @@ def test_halt_stops_everything_and_says_so(
     assert [order.state for order in ledger.orders()][1] is OrderState.CANCELED
     out = capsys.readouterr().out
     assert "Trading: HALTED by ada: odd fills" in out
-    assert "Canceled: 1 orders" in out
+    assert "Canceled: 1 order" in out
 
 
 def test_resume_says_when_trading_is_active(

@@ -98,10 +98,11 @@ def test_a_dry_run_shows_the_orders_and_writes_nothing_to_the_ledger(home: Path)
 
 def test_a_session_before_the_last_decision_is_refused(home: Path) -> None:
     before = books(home)
-    code, out, _ = paper_run(home, "--as-of-date", "2012-10-31")
-    assert code == 3
-    assert "2012-10-31" in out
-    assert "2012-11-01" in out
+    code, out, errors = paper_run(home, "--as-of-date", "2012-10-31")
+    assert (code, out) == (3, "")
+    assert "2012-10-31" in errors
+    assert "2012-11-01" in errors
+    assert "TP_DATA_DIR" in errors
     assert books(home) == before
 
 
@@ -132,11 +133,12 @@ def test_a_ledger_that_does_not_answer_is_named_without_its_password(tmp_path: P
     home = whole_day.make_home(tmp_path / "home")
     url = "postgresql://ada:hunter22@127.0.0.1:1/ledger"
 
-    code, out, _ = paper_run(home, "--as-of-date", "2012-11-02", TP_LEDGER_URL=url)
+    code, out, errors = paper_run(home, "--as-of-date", "2012-11-02", TP_LEDGER_URL=url)
 
     assert code == 1
-    assert "The ledger at postgresql+psycopg2://ada:***@127.0.0.1:1/ledger does not answer" in out
-    assert "hunter22" not in out
+    said = "The ledger at postgresql+psycopg2://ada:***@127.0.0.1:1/ledger does not answer"
+    assert said in errors
+    assert "hunter22" not in out + errors
 
 
 def test_a_failed_check_stops_the_day_before_any_order_and_says_which_bars(tmp_path: Path) -> None:
@@ -152,11 +154,12 @@ def test_a_failed_check_stops_the_day_before_any_order_and_says_which_bars(tmp_p
         "TP_FILES__PATH": str(prices),
         "TP_SYMBOLS": "AAPL,GOOG,IBM,MSFT",
     }
-    code, out, errors = paper_run(home, "--as-of-date", str(FIRST), **environment)
+    code, out, errors = paper_run(home, "--as-of-date", str(FIRST), "--json", **environment)
     assert code == 2, out + errors
-    assert "IBM" in out
-    assert "MSFT" in out
-    assert "open_close_outside_range" in out
+    assert out == ""  # nothing that is no JSON
+    assert "IBM" in errors
+    assert "MSFT" in errors
+    assert "open_close_outside_range" in errors
     assert not (home / "data/ledger.db").exists() or not books(home)["ledger.db:orders"]
 
 

@@ -97,6 +97,11 @@ def test_a_registry_in_a_file_of_ours_is_no_service() -> None:
     assert services.model_registry(Settings.load()) is None
 
 
+def test_a_registry_that_is_no_url_is_said() -> None:
+    with pytest.raises(SettingsError, match="TP_MLFLOW_TRACKING_URI is not a URL"):
+        services.model_registry(Settings.load(mlflow_tracking_uri="http://["))
+
+
 def test_a_registry_that_answers_says_where(postgres_url: str) -> None:
     said = services.model_registry(Settings.load(mlflow_tracking_uri=postgres_url))
 

@@ -8,8 +8,9 @@ import pytest
 
 from trading_pipeline.adapters.lake import Lake
 from trading_pipeline.adapters.model_store import ModelStore
-from trading_pipeline.cli.signals import signals
+from trading_pipeline.cli.signals import report_of, show, signals
 from trading_pipeline.errors import MissingDataError, SettingsError
+from trading_pipeline.settings import Settings
 from trading_pipeline_tests.adapters.model_store import models
 from trading_pipeline_tests.flows import fitted, sample_lake
 from trading_pipeline_tests.flows.fitted import CAUSE
@@ -61,6 +62,22 @@ def test_the_newest_session_is_answered_in_words_and_in_json(
     assert [row["rank"] for row in document["signals"]] == [1, 2, 3, 4, 5]
     assert sum(row["target_weight"] for row in document["signals"]) == pytest.approx(0)
     assert document["generated_at"].endswith("+00:00")
+
+
+def test_equals_are_named_for_their_places_say_nothing(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = report_of(Settings.load(home=home))
+
+    def said(*scores: float) -> str:
+        pairs = zip(report.signals, scores, strict=True)
+        rows = tuple(row.model_copy(update={"score": score}) for row, score in pairs)
+        show(report.model_copy(update={"signals": rows}), as_json=False)
+        return capsys.readouterr().out
+
+    first, second = (row.symbol for row in report.signals[:2])
+    assert "Equal" not in said(5, 4, 3, 2, 1)
+    assert f"Equal: {first}, {second} have one score, +5.00000" in said(5, 5, 3, 2, 1)
 
 
 def test_symbols_and_counts_are_those_asked_for(

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -31,6 +32,9 @@ mutation Launch($params: ExecutionParams!) {
 }
 """
 STATUS = "query Status($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
+LOCATIONS = """
+{ workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError { __typename } } } } }
+"""
 SESSION = date(2012, 11, 2)
 
 
@@ -131,9 +135,48 @@ def test_a_day_is_run_over_graphql_by_who_may_and_by_nobody_else(
     ledger.close()
 
 
+@pytest.mark.soak
+def test_the_first_start_of_all_in_a_folder_without_anything_finds_the_code(tmp_path: Path) -> None:
+    """Pages, daemon and code server all come to files that nobody has made yet."""
+    whole_day.make_checkout(tmp_path)
+    port = free_port()
+    process = spawn(
+        [PROGRAM, "ui", "--port", str(port)],
+        log=tmp_path / "ui.log",
+        death_signal=signal.SIGTERM,
+        env={**os.environ, "DAGSTER_HOME": str(tmp_path)},
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        until(lambda: httpx.get(f"{url}/server_info").is_success, seconds=90)
+        found = ask(url, LOCATIONS, {}).json()["data"]["workspaceOrError"]["locationEntries"]
+        assert [each["locationOrLoadError"]["__typename"] for each in found] == [
+            "RepositoryLocation"
+        ], (tmp_path / "ui.log").read_text()[-3000:]
+    finally:
+        stop(process, signal.SIGINT)
+
+
 def test_an_address_that_others_reach_needs_a_password(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert run(["ui", "--host", "0.0.0.0"]) == 3
     assert "set TP_WEB__OPERATOR_PASSWORD_FILE" in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_named_and_nothing_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    (tmp_path / "workspace.yaml").write_text("load_from: []\n")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        assert run(["ui", "--port", str(port)]) == 3
+
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert f"127.0.0.1:{port} cannot be listened on (Address already in use)" in told.err
+    assert "--port" in told.err

@@ -62,6 +62,7 @@ def test_before_anything_is_on_record_the_schedule_is_off(records: RunRecords) -
 
     assert (found.on, found.next_at, found.daemon_alive) == (False, None, False)
     assert daemon(found).state == "not used"
+    assert daemon(None).state == "down"
 
 
 def test_the_schedule_is_what_was_switched_last(

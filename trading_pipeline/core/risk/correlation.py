@@ -46,6 +46,10 @@ class Correlations:
             self._signs[place] = sign
             self._with_book += (sign - held) * self._matrix[place]
 
+    def unknown_with(self, symbol: str) -> list[str]:
+        """Return the symbols held, and `symbol`, whose correlations are not known."""
+        return sorted(self._unknown | ({symbol} - self._place.keys()))
+
     def mean_with(self, symbol: str, sign: int) -> float:
         """Return Σ s_i·s_j·ρ_ij over the pairs, by their number, with `symbol` at `sign`; or 0."""
         known, unknown, total = self._held, len(self._unknown), self._sum

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from trading_pipeline.core.risk.correlation import Correlations
 from trading_pipeline.core.risk.holdings import sign
 from trading_pipeline.core.risk.step import Step
 from trading_pipeline.core.risk.view import Finding
@@ -149,8 +150,10 @@ def mean_correlation(step: Step) -> Finding | None:
     held, symbol, limit = step.holdings.correlations, step.order.symbol, step.limits
     if held is None:
         return None
-    found = held.mean_with(symbol, sign(step.after))
-    return _correlation("The mean correlation of all pairs", found, limit.max_mean_correlation)
+    found, most = held.mean_with(symbol, sign(step.after)), limit.max_mean_correlation
+    if found <= float(most):
+        return None
+    return _correlation(step, held, "The mean correlation of all pairs", (found, most))
 
 
 def pair_correlation(step: Step) -> Finding | None:
@@ -162,7 +165,8 @@ def pair_correlation(step: Step) -> Finding | None:
     found = held.highest_above(float(most), symbol, sign(step.after))
     if found is None:
         return None
-    return _correlation(f"The highest correlation of {symbol} with a holding", found, most)
+    what = f"The highest correlation of {symbol} with a holding"
+    return _correlation(step, held, what, (found, most))
 
 
 def _shares(what: str, value: Decimal, limit: Decimal) -> Finding | None:
@@ -179,8 +183,14 @@ def _count(when: str, count: int, limit: int) -> Finding | None:
     return Finding(sentence=sentence, value=Decimal(count), limit=Decimal(limit))
 
 
-def _correlation(what: str, found: float, limit: Decimal) -> Finding | None:
-    if found <= float(limit):
-        return None
+def _correlation(
+    step: Step, held: Correlations, what: str, compared: tuple[float, Decimal]
+) -> Finding:
+    found, limit = compared
     sentence = f"{what} would be {found:.2f}: the limit is {limit}."
+    if unknown := held.unknown_with(step.order.symbol):
+        sentence += (
+            f" That of {', '.join(unknown)} counts as 1: it is not known without a return in each "
+            f"of the last {step.limits.correlation_look_back} sessions."
+        )
     return Finding(sentence=sentence, value=Decimal(repr(found)), limit=limit)

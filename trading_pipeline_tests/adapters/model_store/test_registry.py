@@ -1,7 +1,5 @@
 """Training runs and versions in a real MLflow; nothing that goes wrong there is swallowed."""
 
-import multiprocessing
-import sqlite3
 from dataclasses import replace
 from datetime import date
 from itertools import count
@@ -275,24 +273,3 @@ def test_the_registry_may_live_in_postgresql(
     store.promote(strategy, "1", models.CAUSE)
 
     assert store.release(strategy).text == models.model().text
-
-
-def first_touch(home: Path) -> None:
-    assert ModelStore(home / "models", models.tracking_uri(home)).runs("baseline") == []
-
-
-def test_several_processes_may_be_the_first_to_touch_the_registry(
-    store: ModelStore, tmp_path: Path
-) -> None:
-    store.runs("baseline")  # imports MLflow, once for all of them
-    fork = multiprocessing.get_context("fork")
-    running = [fork.Process(target=first_touch, args=(tmp_path,), daemon=True) for _ in range(2)]
-    for process in running:
-        process.start()
-    for process in running:
-        process.join(60)
-
-    assert [process.exitcode for process in running] == [0, 0]
-    with sqlite3.connect(tmp_path / "mlflow" / "mlflow.db") as database:
-        names = database.execute("select name from experiments").fetchall()
-    assert sorted(names) == [("Default",), ("baseline",)]

@@ -93,6 +93,19 @@ def test_each_limit_alone_blocks_an_order(field: str) -> None:
     assert (blocked.state, blocked.code) == (OrderState.BLOCKED, code)
 
 
+def test_a_block_names_the_symbols_whose_correlation_is_not_known() -> None:
+    known = {"returns": Returns(symbols=("IBM",), values=ALIKE_LATELY[:, 1:])}
+    now = view(
+        book_of(90_000, IBM=100), limits=limits_with(max_pair_correlation="0.9"), **MARKET | known
+    )
+
+    (blocked,) = gate([order("AAPL", 100, reference_price="102")], now)
+
+    assert blocked.code == "pair_correlation"
+    assert blocked.reason
+    assert "AAPL counts as 1: it is not known without a return in each" in blocked.reason
+
+
 SICK: dict[str, tuple[object, dict[str, Any], str]] = {
     "max_daily_loss": ("0.05", {"navs": [100_000, 94_900]}, "daily_loss"),
     "max_drawdown": ("0.10", {"navs": [100_000, 96_000, 92_500, 89_900]}, "drawdown"),

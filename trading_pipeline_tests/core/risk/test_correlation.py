@@ -58,3 +58,5 @@ def test_too_short_a_history_or_one_that_stands_still_is_not_known() -> None:
     short = Correlations(Returns(symbols=SYMBOLS, values=VALUES[:29]), 30, book(A=1))
     still = Correlations(Returns(symbols=("A", "B"), values=np.zeros((30, 2))), 30, book(A=1))
     assert short.mean_with("B", 1) == still.mean_with("B", -1) == 1.0
+    assert short.unknown_with("B") == ["A", "B"]
+    assert Correlations(Returns(symbols=SYMBOLS, values=VALUES), 30, {}).unknown_with("B") == []
