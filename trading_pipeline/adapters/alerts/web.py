@@ -27,8 +27,7 @@ class Slack:
 
     def send(self, notice: "Notice") -> None:
         """Post the title in bold and the text under it."""
-        said = f"{_MARKS[notice.severity]} *{_escaped(notice.title)}*\n{_escaped(notice.text)}"
-        _post(self.name, self._url, {"text": said})
+        _post(self.name, self._url, {"text": for_slack(notice)})
 
 
 class PagerDuty:
@@ -82,6 +81,11 @@ class Webhook:
             "at": notice.at.isoformat(),
         }
         _post(self.name, self._url, body)
+
+
+def for_slack(notice: "Notice") -> str:
+    """Return the notice in Slack's own markup."""
+    return f"{_MARKS[notice.severity]} *{_escaped(notice.title)}*\n{_escaped(notice.text)}"
 
 
 def _post(name: str, url: str, body: Any) -> None:
