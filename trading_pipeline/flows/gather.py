@@ -66,6 +66,7 @@ def gather(desk: Desk, models: ModelStore, mandate: Mandate, told: Told) -> Day:
         signals=desk.lake.read("signals", session, session).filter(mine),
         target_weights=desk.lake.read("target_weights", session, session).filter(mine),
         model=_model(models, mandate),
+        decision=traded.decision,
         orders=traded.orders,
         fills=desk.ledger.fills([order.client_order_id for order in traded.orders]),
         skips=traded.skips,

@@ -5,7 +5,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Final
 
-from trading_pipeline.core.execution.order import Order, OrderState
+from trading_pipeline.core.execution.order import Decision, Order, OrderState
 from trading_pipeline.core.market.checks import CheckOutcome
 from trading_pipeline.flows.day_report import Status
 
@@ -64,6 +64,14 @@ def summary(orders: Sequence[Order], checks: Iterable[CheckOutcome], trade_sessi
     found = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
     plural = "s" if len(orders) > 1 else ""
     return f"{len(orders)} order{plural} for {opening}: {found}."
+
+
+def decided_before(decision: Decision | None, run_id: str) -> str:
+    """Say when an earlier run decided, whose decision stands; nothing of a run that did itself."""
+    if decision is None or decision.run_id == run_id:
+        return ""
+    at, capital = f"{decision.decided_at:%Y-%m-%d %H:%M} UTC", f"${decision.capital:,.2f}"
+    return f" Decided at {at} by an earlier run, with {capital}: that stands."
 
 
 _WORDS: Final = {

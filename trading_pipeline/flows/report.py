@@ -14,7 +14,7 @@ from trading_pipeline.adapters import plots, report_files
 from trading_pipeline.adapters.ledger import Ledger, Run
 from trading_pipeline.core.accounting.pnl import Pnl, PositionPnl
 from trading_pipeline.core.execution.breaks import Reconciliation
-from trading_pipeline.core.execution.order import Fill, Order, OrderState
+from trading_pipeline.core.execution.order import Decision, Fill, Order, OrderState
 from trading_pipeline.core.market.checks import CheckOutcome
 from trading_pipeline.flows import account_report, outcome
 from trading_pipeline.flows.day_report import (
@@ -43,7 +43,7 @@ _PRICE_STEP = Decimal("0.0001")
 class Day:
     """What a day left behind, as its flows returned it.
 
-    `signals` and `target_weights` are the lake's tables of `session`; `orders` are the decision's,
+    `signals` and `target_weights` are the lake's tables of `session`; `orders` are `decision`'s,
     as they stand; `skips` are the reasons of symbols without an order; `pnl` and `snapshots` are of
     the book, newest last.
     """
@@ -57,6 +57,7 @@ class Day:
     signals: pl.DataFrame
     target_weights: pl.DataFrame
     model: ModelUsed | None = None
+    decision: Decision | None = None
     orders: Sequence[Order] = ()
     fills: Sequence[Fill] = ()
     skips: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -78,7 +79,8 @@ def build(day: Day) -> DayReport:
         trade_session=day.trade_session,
         valued_session=day.pnl.session if day.pnl else None,
         status=outcome.status(day.orders, day.checks, dry_run=day.parameters.dry_run),
-        summary=outcome.summary(day.orders, day.checks, day.trade_session),
+        summary=outcome.summary(day.orders, day.checks, day.trade_session)
+        + outcome.decided_before(day.decision, day.run_id),
         parameters=day.parameters,
         model=day.model,
         results=_results(day),

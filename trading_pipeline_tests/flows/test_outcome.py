@@ -1,12 +1,13 @@
 """How a day ended, from its orders and checks."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading_pipeline.core.execution.order import OrderState
+from trading_pipeline.core.execution.order import Decision, OrderState
 from trading_pipeline.core.market.checks import CheckOutcome
 from trading_pipeline.flows import outcome
 from trading_pipeline_tests.days import TRADE_SESSION, order
@@ -105,3 +106,20 @@ def test_the_summary_of_a_stopped_day_is_what_the_check_found() -> None:
     said = outcome.summary([], [check], TRADE_SESSION)
 
     assert said == "The day stopped before any order: 2 of 5 symbols have a clean bar."
+
+
+def test_a_run_that_did_not_decide_says_who_did_and_with_what() -> None:
+    decision = Decision(
+        strategy="alpha_baseline",
+        session=TRADE_SESSION,
+        run_id="first",
+        model_version="1",
+        capital=Decimal(100_000),
+        nav=Decimal(100_000),
+        decided_at=datetime(2013, 3, 1, 3, 4, 5, tzinfo=UTC),
+    )
+
+    assert outcome.decided_before(decision, "first") == outcome.decided_before(None, "x") == ""
+    assert outcome.decided_before(decision, "second") == (
+        " Decided at 2013-03-01 03:04 UTC by an earlier run, with $100,000.00: that stands."
+    )
