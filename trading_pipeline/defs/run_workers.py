@@ -28,8 +28,9 @@ QUEUE: Final = "dagster"
 PING_SECONDS: Final = 2.0
 """How long workers have to answer."""
 
-RUNS_PER_PROCESS: Final = 50
-"""After so many a worker's process is replaced, which gives back what libraries never free."""
+RUNS_PER_PROCESS: Final = 1
+"""Each run has a process of its own, as without workers: one that is canceled while a library is
+imported leaves it in pieces, at which the next one would fail."""
 
 
 class EnvSelectedLauncher(RunLauncher, ConfigurableClass):

@@ -1,4 +1,4 @@
-"""A run goes through the queue in Redis to a worker, which executes it in a process of its own."""
+"""Runs go through the queue in Redis to a worker, which executes each in a process of its own."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ from trading_pipeline.cli.worker import worker
 from trading_pipeline.core.risk.limits import TradingState
 from trading_pipeline.settings import Settings
 from trading_pipeline_tests import whole_day
-from trading_pipeline_tests.defs.test_run_workers import parent_of, process_of
+from trading_pipeline_tests.defs.test_run_workers import process_of
 from trading_pipeline_tests.forks import FORKS
 from trading_pipeline_tests.server_process import until
 
@@ -24,7 +24,7 @@ def serve(home: Path, variables: dict[str, str]) -> None:
     worker(concurrency=1)
 
 
-def test_a_run_in_the_queue_is_executed_by_a_worker(
+def test_runs_in_the_queue_are_executed_by_a_worker_each_in_a_process_of_its_own(
     tmp_path: Path, postgres_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = whole_day.make_checkout(tmp_path / "home")
@@ -37,19 +37,23 @@ def test_a_run_in_the_queue_is_executed_by_a_worker(
     config = {"ops": {"halt_trading": {"config": {"confirm": "halt", "reason": "a drill"}}}}
     other = FORKS.Process(target=serve, args=[home, variables])
     with dg.DagsterInstance.get() as instance:
-        run = instance.create_run_for_job(
-            job.get_definition(), run_config=config, job_code_origin=job.get_python_origin()
-        )
-        instance.launch_run(run.run_id, cast("Any", None))
+        runs = [
+            instance.create_run_for_job(
+                job.get_definition(), run_config=config, job_code_origin=job.get_python_origin()
+            )
+            for _ in range(2)
+        ]
+        for run in runs:
+            instance.launch_run(run.run_id, cast("Any", None))
         other.start()
         try:
-            until(
-                lambda: cast("dg.DagsterRun", instance.get_run_by_id(run.run_id)).is_finished, 120
-            )
-            assert parent_of(process_of(instance, run.run_id)) == other.pid
+            for run in runs:
+                until(lambda run=run: instance.get_run_by_id(run.run_id).is_finished, 120)  # pyright: ignore[reportOptionalMemberAccess]
+            first, second = (process_of(instance, run.run_id) for run in runs)
         finally:
             other.terminate()
             other.join()
+    assert len({first, second, other.pid}) == 3
     ledger = Ledger(Settings.load(home=home).ledger_location)
     assert ledger.trading_state().state == TradingState.HALTED
     ledger.close()
