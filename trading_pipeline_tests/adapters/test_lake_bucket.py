@@ -2,10 +2,13 @@
 
 import http.client
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
+from time import monotonic
 
+import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
@@ -59,6 +62,35 @@ def test_a_bucket_holds_what_a_folder_holds(root: ObjectPath, tmp_path: Path) ->
     assert_frame_equal(there, here)
     assert there.height == bars.height - 1
     assert there.filter(session=DAYS[4])["symbol"].to_list() == ["AAA"]
+
+
+def test_what_is_replaced_while_it_is_read_is_read_again(root: ObjectPath) -> None:
+    lake, names = Lake(root), ("AAA", "BBB")
+    bars = random_bars(names, DAYS)
+    done, seen = Event(), set[float]()
+
+    def rewrite() -> None:
+        for version in range(1, 1000):
+            if done.is_set():
+                return
+            changed = bars.with_columns(volume=pl.lit(float(version)).cast(bars["volume"].dtype))
+            lake.write("clean_bars", changed, DAYS, symbols=names)
+
+    bars = bars.with_columns(volume=pl.lit(0).cast(bars["volume"].dtype))
+    lake.write("clean_bars", bars, DAYS, symbols=names)
+    writer = Thread(target=rewrite)
+    writer.start()
+    try:
+        until = monotonic() + 60
+        while len(seen) < 4 and monotonic() < until:
+            with suppress(TransientError):  # rewritten faster than it can be read
+                found = lake.read("clean_bars", DAYS[0], DAYS[-1])["volume"].unique()
+                assert len(found) == 1
+                seen.add(found[0])
+    finally:
+        done.set()
+        writer.join()
+    assert len(seen) >= 4
 
 
 def test_ingest_clean_and_sql_work_on_a_bucket(root: ObjectPath, tmp_path: Path) -> None:

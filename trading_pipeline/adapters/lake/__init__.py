@@ -31,7 +31,7 @@ from filelock import FileLock, Timeout
 from trading_pipeline.adapters.lake import coverage
 from trading_pipeline.adapters.lake.bucket import BucketAccess, ObjectPath, location, mirror
 from trading_pipeline.adapters.lake.coverage import Names, Part, part_of
-from trading_pipeline.adapters.lake.files import LakePath, damage, scan
+from trading_pipeline.adapters.lake.files import LakePath, ReplacedError, damage, scan, versions
 from trading_pipeline.adapters.lake.layout import (
     rows_within,
     session_files,
@@ -176,7 +176,7 @@ class Lake:
         return taken
 
     def _again(self, table: str, look: Callable[[], _Found]) -> _Found:
-        """Look once more when a year write has just taken a session file in."""
+        """Look once more when a file was just taken into a year, or replaced in a bucket."""
         for _ in range(_READ_ATTEMPTS):
             try:
                 return look()
@@ -197,12 +197,18 @@ class Lake:
             parts.append(scan(list(own.values())))
         if not parts:
             parts.append(empty(table).lazy())
+        before = versions(paths)
         try:
-            return collected(table, parts, choice)
+            found = collected(table, parts, choice)
         except FileNotFoundError:
             raise
         except (pl.exceptions.PolarsError, OSError) as error:
+            if versions(paths) != before:
+                raise ReplacedError from error
             raise damage(table, paths, error) from error
+        if versions(paths) != before:
+            raise ReplacedError
+        return found
 
     def _sessions(self, table: str, first: date, last: date) -> set[date]:
         found = set(session_files(self.root, table, first, last))

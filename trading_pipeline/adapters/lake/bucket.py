@@ -145,6 +145,15 @@ class ObjectPath:
         found = self.bucket.store.list_with_delimiter(f"{self.key}/")
         return (type(self)(self.bucket, each["path"]) for each in found["objects"])
 
+    def tag(self) -> str:
+        """What changes with the object's content; FileNotFoundError where there is none."""
+        return str(self.bucket.store.head(self.key)["e_tag"])
+
+    def tags(self) -> dict[str, str]:
+        """The tags of the objects right below this prefix, by key."""
+        found = self.bucket.store.list_with_delimiter(f"{self.key}/")
+        return {each["path"]: str(each["e_tag"]) for each in found["objects"]}
+
     def unlink(self) -> None:
         """Remove the object."""
         self.bucket.store.delete(self.key)

@@ -31,6 +31,24 @@ def options_of(path: LakePath) -> dict[str, str] | None:
     return path.options if isinstance(path, ObjectPath) else None
 
 
+class ReplacedError(FileNotFoundError):
+    """Another file has the place of one that was being read."""
+
+
+def versions(paths: Sequence[LakePath]) -> dict[str, str]:
+    """What tells the objects of a bucket from those that are put in their places.
+
+    They are read in several requests, and a replacement may come between two of them. A file of a
+    folder stays what it is while it is open, and needs none.
+    """
+    objects = {path.key: path for path in paths if isinstance(path, ObjectPath)}
+    if len(objects) == 1:
+        return {key: path.tag() for key, path in objects.items()}
+    folders = {path.parent.key: path.parent for path in objects.values()}
+    tags = {key: tag for folder in folders.values() for key, tag in folder.tags().items()}
+    return {key: tags.get(key, "") for key in objects}
+
+
 def replace(path: LakePath, frame: pl.DataFrame, metadata: dict[str, str]) -> None:
     """Put the frame in the file's place in one step; the caller syncs the folder."""
     content = BytesIO()  # written in one piece: polars would hide what the file system says
