@@ -11,7 +11,8 @@ RUN uv pip install --python /opt/venv/bin/python --require-hashes --constraint r
 COPY README.md ./
 COPY trading_pipeline trading_pipeline
 RUN uv build --quiet --wheel --no-build-isolation --python /opt/build/bin/python \
- && uv pip install --python /opt/venv/bin/python --no-deps dist/*.whl
+ && uv pip install --python /opt/venv/bin/python --no-deps dist/*.whl \
+ && uv pip freeze --python /opt/venv/bin/python > installed.lock
 
 FROM python:3.13-slim-bookworm
 # libgomp1 is the OpenMP runtime that LightGBM links to.
@@ -22,6 +23,7 @@ RUN apt-get update && apt-get install --yes --no-install-recommends libgomp1 && 
 COPY --from=build /opt/venv /opt/venv
 WORKDIR /app
 COPY dagster.yaml workspace.yaml ./
+COPY --from=build /build/installed.lock requirements.lock
 # The git hash, which each model names that is trained here: there is no checkout to ask.
 ARG REVISION=
 # The volume keeps what numba compiles and what matplotlib finds: the rest cannot be written to.

@@ -141,6 +141,8 @@ def test_a_day_runs_over_graphql_on_a_worker_and_after_the_stores_came_back(site
     found = json.loads(status.stdout)
     assert (status.returncode, found["healthy"]) == (0, True), found["services"]
     assert found["schedule"]["daemon_alive"] is True
+    doctor = site.said("trading-pipeline", "doctor")
+    assert doctor.returncode == 0, doctor.stdout
 
 
 def test_services_are_nobody_special_published_on_loopback_and_tell_no_secret(site: Site) -> None:
