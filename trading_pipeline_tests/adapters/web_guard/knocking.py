@@ -46,6 +46,16 @@ def limits(instance: Any) -> set[str]:
     return instance.event_log_storage.get_concurrency_keys()
 
 
+def socket(headers: dict[str, str]) -> dict[str, Any]:
+    """How a server tells an application of a WebSocket."""
+    return {
+        "type": "websocket",
+        "path": "/graphql",
+        "query_string": b"",
+        "headers": [(k.encode(), v.encode()) for k, v in headers.items()],
+    }
+
+
 def converse(guard: Guard, said: list[Any], **headers: str) -> list[Any]:
     """Say this over a WebSocket, after it was accepted, and return what was answered."""
     heard: list[Any] = [{"type": "websocket.connect"}]
@@ -59,11 +69,5 @@ def converse(guard: Guard, said: list[Any], **headers: str) -> list[Any]:
     async def send(message: Any) -> None:
         answered.append(message)
 
-    scope = {
-        "type": "websocket",
-        "path": "/graphql",
-        "query_string": b"",
-        "headers": [(k.encode(), v.encode()) for k, v in headers.items()],
-    }
-    asyncio.run(guard(scope, receive, send))
+    asyncio.run(guard(socket(headers), receive, send))
     return [json.loads(each["text"]) for each in answered if each["type"] == "websocket.send"]

@@ -11,6 +11,7 @@ from trading_pipeline_tests.adapters.web_guard.knocking import (
     Clock,
     converse,
     limits,
+    socket,
 )
 
 
@@ -26,16 +27,9 @@ def test_a_socket_is_judged_as_a_request_is(clock: Clock) -> None:
         async def send(message: Any) -> None:
             said.append(message)
 
-        scope = {
-            "type": "websocket",
-            "path": "/graphql",
-            "query_string": b"",
-            "headers": [(k.encode(), v.encode()) for k, v in headers.items()],
-        }
         door = Door(PASSWORDS, clock)
         known = {**headers, "cookie": f"trading_pipeline={door.session(Role.VIEWER)}"}
-        if "anonymous" not in headers:
-            scope["headers"] = [(k.encode(), v.encode()) for k, v in known.items()]
+        scope = socket(headers if "anonymous" in headers else known)
         await Guard(application, door)(scope, None, send)  # pyright: ignore[reportArgumentType]
         return said
 
